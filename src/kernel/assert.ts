@@ -1,0 +1,14 @@
+/** A broken invariant. It is our bug, never the outside's fault: nobody catches it, the thread dies, the supervisor acts. */
+export class InvariantBroken extends Error {
+  override readonly name = 'InvariantBroken'
+}
+
+/** Stays on in production: going on with a broken invariant loses mail, stopping does not. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantBroken(message)
+}
+
+/** For the default branch of a switch over a closed set. */
+export function unreachable(value: never): never {
+  throw new InvariantBroken(`unexpected value ${JSON.stringify(value)}`)
+}

@@ -1,0 +1,44 @@
+/** What became of one recipient in one attempt. `deliver/outcome.ts` is the only place that makes these from replies. */
+
+export type OutcomeKind =
+  /** The receiver said 250 to the content: it is theirs now. */
+  | 'delivered'
+  /** Permanent refusal: a notice is due. */
+  | 'bounced'
+  /** Try again later. */
+  | 'deferred'
+  /** The reply to the final dot was lost: tried again later, flagged as a possible duplicate (RFC 1047). */
+  | 'uncertain'
+  /** Too old to try again: permanent. Made by the scheduler. */
+  | 'expired'
+
+export type DialogueStage =
+  | 'route' | 'resolve' | 'connect' | 'greeting' | 'ehlo' | 'starttls' | 'auth' | 'mail' | 'rcpt' | 'data' | 'content' | 'final'
+
+/** What the failure speaks of: this recipient alone, this message, or every message for the site. */
+export type OutcomeScope = 'recipient' | 'message' | 'site'
+
+export interface Outcome {
+  readonly kind: OutcomeKind
+  readonly scope: OutcomeScope
+  readonly stage: DialogueStage
+  /** Basic reply code; 0 when no reply was read. */
+  readonly code: number
+  /** "5.1.1", from the reply or derived from the basic code and stage; '' never. */
+  readonly enhanced: string
+  /** The reply's text or our own sentence: control characters escaped, at most 512 characters. */
+  readonly text: string
+}
+
+/** One try at one transaction: who was spoken to, how, and when. Times are milliseconds since the attempt began; −1 not reached. */
+export interface Attempt {
+  readonly startedAtMs: number
+  readonly host: string
+  readonly address: string
+  readonly source: string
+  readonly tls: string
+  readonly reusedConnection: boolean
+  readonly connectedMs: number
+  readonly envelopeMs: number
+  readonly finishedMs: number
+}

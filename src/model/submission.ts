@@ -1,0 +1,31 @@
+/** What a client hands over once. Its content stays as it came in; everything we add is in `addedHeaders`. */
+
+export type MailClass = 'urgent' | 'transactional' | 'bulk'
+
+/** What is known of a submission once its content is complete; the commit record is made of it. */
+export interface SubmissionHead {
+  readonly tenant: string
+  /** Address of the reverse-path without brackets; '' is the null sender. */
+  readonly returnPath: string
+  /** Addresses as given, byte-exact, without brackets. 1 … 1,000 of them. */
+  readonly recipients: readonly string[]
+  readonly mailClass: MailClass
+  /** Header fields that we put in front, each ending in CRLF: Received always, Date and Message-ID when absent. */
+  readonly addedHeaders: string
+  /** Lower-case domain of the From header's first address, for the choice of the DKIM key; '' when there is none. */
+  readonly fromDomain: string
+  /** Where it came from, for logs and `message show`: "203.0.113.7 helo.example" . */
+  readonly client: string
+  /** RFC 6152: content holds bytes above 127, so a server must offer 8BITMIME. */
+  readonly eightBit: boolean
+  /** RFC 6531: an address or header is not ASCII, so a server must offer SMTPUTF8. */
+  readonly smtpUtf8: boolean
+  /** Some line of the content begins with a dot and must be stuffed on the way out (RFC 5321 §4.5.2). */
+  readonly dotLines: boolean
+}
+
+/** Identity of a submission for as long as anything is known of it: (log, sequence), never reused. */
+export interface SubmissionNumber {
+  readonly log: number
+  readonly sequence: number
+}

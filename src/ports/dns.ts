@@ -1,0 +1,28 @@
+/** Port `dns`: the questions that routing and delivery ask. Answers are cached by the adapter for their time to live. */
+
+export interface MxRecord {
+  readonly preference: number
+  /** Lower-case A-label name without the final dot. '' is the null MX (RFC 7505). */
+  readonly exchange: string
+}
+
+export type DnsFailure =
+  /** NXDOMAIN: the name does not exist. Permanent. */
+  | { readonly kind: 'no-domain' }
+  /** The name exists and has no such record. */
+  | { readonly kind: 'no-data' }
+  /** SERVFAIL, timeout, malformed: ask again later. */
+  | { readonly kind: 'temporary'; readonly reason: string }
+
+export type MxAnswer = { readonly kind: 'mx'; readonly records: readonly MxRecord[]; readonly ttlMs: number } | DnsFailure
+export type AddressAnswer =
+  | { readonly kind: 'addresses'; readonly addresses: readonly string[]; readonly ttlMs: number }
+  | DnsFailure
+
+export interface Dns {
+  /** At most 20 records, by rising preference; equal ones in random order. Never rejects. */
+  mx(domain: string): Promise<MxAnswer>
+  /** IPv4 and IPv6 addresses as text, IPv6 first when the machine has any route for it. Never rejects. */
+  addresses(host: string): Promise<AddressAnswer>
+  close(): void
+}

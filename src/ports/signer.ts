@@ -1,0 +1,18 @@
+/** What compose asks of sign: DKIM-Signature fields for a finished message (RFC 6376). */
+
+export interface Signer {
+  /** Null when no key fits the domain of the From header. Exact domain first, then its parents. */
+  forDomain(fromDomain: string): Signing | null
+}
+
+/** One message's signing. Feed the body, in order, in any split; then ask for the fields. */
+export interface Signing {
+  /** Body bytes, CRLF line ends, as they will be sent before dot-stuffing. */
+  body(bytes: Uint8Array): void
+  /**
+   * The DKIM-Signature fields, one per key, each ending in CRLF, to be put in front of the message.
+   * @param header the whole header block as it will be sent, ending with the last field's CRLF, without the empty line
+   * @param timeSeconds goes to `t=`; fixed per submission, so that every attempt gives the same bytes
+   */
+  fields(header: Buffer, timeSeconds: number): string
+}
