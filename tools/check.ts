@@ -1,0 +1,59 @@
+/**
+ * `npm run check`: format, types, lint, unused code, then house rules and unit tests. Prints only what failed; two lanes, because
+ * the tools use one core each and the whole must stay under half a minute on two.
+ */
+import { spawn } from 'node:child_process'
+import { runSuite, testFiles } from './suite.ts'
+
+interface Step {
+  readonly name: string
+  readonly command: readonly [string, ...string[]]
+  readonly cure: string
+}
+
+const steps: readonly Step[] = [
+  { name: 'types', command: ['tsc', '-p', '.'], cure: 'correct the types' },
+  { name: 'format', command: ['biome', 'format', '.'], cure: 'npm run format' },
+  {
+    name: 'lint',
+    command: ['oxlint', '--type-aware', '--deny-warnings'],
+    cure: 'correct the code; a rule is changed in .oxlintrc.json only with a reason',
+  },
+  { name: 'unused code', command: ['knip', '--no-progress'], cure: 'delete it, or name the entry file in knip.json' },
+]
+
+/** The step's output, or null when all is well. */
+function failureOf({ command: [tool, ...toolArguments] }: Step): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(`node_modules/.bin/${tool}`, toolArguments, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const output: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => output.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => output.push(chunk))
+    child.on('error', reject)
+    child.on('close', (code) => resolve(code === 0 ? null : Buffer.concat(output).toString()))
+  })
+}
+
+async function lane(queue: Step[], failed: string[]): Promise<void> {
+  for (let step = queue.shift(); step !== undefined; step = queue.shift()) {
+    const failure = await failureOf(step)
+    if (failure === null) continue
+    failed.push(step.name)
+    console.log(`\n✖ ${step.name}: ${step.cure}\n${failure.trimEnd()}`)
+  }
+}
+
+const startedMs = performance.now()
+const failed: string[] = []
+const queue = [...steps]
+await Promise.all([lane(queue, failed), lane(queue, failed)])
+const tests = await runSuite(testFiles(['src/**/*.test.ts', 'test/tidy.test.ts']), 'none')
+if (tests.failed > 0) failed.push(`${tests.failed} of ${tests.passed + tests.failed} tests`)
+
+const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
+console.log(
+  failed.length === 0
+    ? `check: all well, ${tests.passed} tests, ${seconds} s`
+    : `\ncheck failed after ${seconds} s: ${failed.join(', ')}`,
+)
+process.exitCode = failed.length > 0 ? 1 : 0
