@@ -73,12 +73,6 @@ test('time and chance come from kernel', () => {
 test('the syntax is what Node can run', () => {
   const rule = rules.onlyErasableSyntax
   shown(rule, 'src/model/x.ts', `@sealed\nclass A {}`, `/** @sealed */\nclass A {}`)
-  shown(
-    rule,
-    'src/model/x.ts',
-    `class A { constructor(private b: string) {} }`,
-    `class A { constructor(b: string) {} }`,
-  )
   clean(sources.flatMap(rule))
 })
 
