@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { domainName, domainOf, isAsciiAddress, parsePath } from './address.ts'
+
+function address(path: string): string | null {
+  const parsed = parsePath(path, 0)
+  return parsed.problem === null ? (parsed.mailbox?.address ?? '') : null
+}
+
+function domain(path: string): string | null {
+  const parsed = parsePath(path, 0)
+  return parsed.problem === null ? (parsed.mailbox?.domain ?? '') : null
+}
+
+test('paths that are addresses keep every byte', () => {
+  for (const kept of [
+    'a@b',
+    'A.b+c=d/e@Example.COM',
+    '""@x',
+    '"a b"@x',
+    '"a\\@b"@x',
+    '"a@evil.test x"@good.test',
+    "o'neil@x",
+  ]) {
+    assert.equal(address(`<${kept}>`), kept)
+  }
+  assert.equal(address('<>'), '')
+  assert.equal(address('<@relay.example,@two.example:a@b>'), 'a@b')
+  assert.equal(address('<jürgen@bücher.example>'), 'jürgen@bücher.example')
+})
+
+test('paths that are not addresses are refused with a reason', () => {
+  const bad = [
+    'a@b', '<a@b', '<a>', '<@x>', '<a..b@x>', '<.a@x>', '<a.@x>', '<a@>', '<a@x..y>', '<a@-x.y>', '<a@x-.y>', '<a@a_b.c>',
+    '<a@x.>', '<a b@x>', '<"a@x>', '<"a"b@x>', '<"a\\\u0001"@x>', '<"a\r\nDATA"@x>', '<a\u0010b@x>', '<a\u0085b@x>',
+    '<@x;a@b>', '<@:a@b>', '<a@b@c>', '<<a@b>', '<a@[127.0.0.1>', '<a@[1.2.3]>', '<a@[IPv6:1.2.3.4]>', '<a@[IPv6:fe80::1%lo]>',
+    '<a@[x400:foo]>',
+  ] // biome-ignore format: a table
+  for (const path of bad) assert.equal(address(path), null, JSON.stringify(path))
+})
+
+test('lengths are octets: at the limit, and one more', () => {
+  const labels = (bytes: number): string => `${'d'.repeat(60)}.`.repeat(Math.ceil(bytes / 61)).slice(0, bytes - 1) + 'e'
+  assert.equal(address(`<${'l'.repeat(64)}@x>`), `${'l'.repeat(64)}@x`)
+  assert.equal(address(`<${'l'.repeat(65)}@x>`), null)
+  assert.equal(address(`<${'ü'.repeat(32)}@x>`), `${'ü'.repeat(32)}@x`)
+  assert.equal(address(`<${'ü'.repeat(33)}@x>`), null)
+  assert.notEqual(address(`<a@${labels(252)}>`), null)
+  assert.equal(address(`<a@${labels(253)}>`), null)
+  assert.equal(address(`<a@${'d'.repeat(64)}.x>`), null)
+  assert.equal(domainName(labels(255)).length, 255)
+  assert.equal(domainName(labels(256)), '')
+})
+
+test('a domain is one name only, and never an IP address in disguise', () => {
+  assert.equal(domain('<a@EXAMPLE.com>'), 'example.com')
+  assert.equal(domain('<a@BÜCHER.example>'), 'xn--bcher-kva.example')
+  assert.equal(domain('<a@xn--bcher-kva.example>'), 'xn--bcher-kva.example')
+  assert.equal(domain('<a@[IPv6:2001:DB8::1]>'), '[ipv6:2001:db8::1]')
+  const tricks = [
+    '0x7f.1', '127.0.0.1', '1.2.3', 'x.0x', '2130706433', 'exa\u200bmple.com', 'exa\u00admple.com', 'ex\uff0eample.com',
+    'ex\u3002com', '\uff41.com', '\u212aelvin.com', 'bu\u0308cher.example', 'a\u202eb.com', 'xn--zzzzzzzz-.com', '\u{e0061}.com',
+  ] // biome-ignore format: a table
+  for (const trick of tricks) assert.equal(domain(`<a@${trick}>`), null, JSON.stringify(trick))
+})
+
+test('the domain of an address is what follows its last at sign', () => {
+  assert.equal(domainOf('"x@evil.test"@Good.Test'), 'good.test')
+  assert.equal(domainOf('a@bücher.example'), 'xn--bcher-kva.example')
+  assert.equal(domainOf('a@[127.0.0.1]'), '[127.0.0.1]')
+  for (const none of ['', 'a', 'a@', 'a@0x7f.1']) assert.equal(domainOf(none), '')
+  assert.equal(isAsciiAddress('a@b'), true)
+  assert.equal(isAsciiAddress('ä@b'), false)
+})
+
+test('any text is read without throwing, and what is accepted holds no control character and reads back alike', () => {
+  const soup = fc.string({
+    unit: fc.constantFrom(...Array.from('ab.@<>"\\ :,[]-x0ü\u0000\r\n\u200b\u{1f600}')),
+    maxLength: 30,
+  })
+  fc.assert(
+    fc.property(fc.oneof(soup, fc.string({ unit: 'binary' })), (text) => {
+      const parsed = parsePath(`<${text}>`, 0)
+      if (parsed.problem !== null || parsed.mailbox === null) return
+      assert.doesNotMatch(parsed.mailbox.address, /\p{Cc}/u)
+      assert.equal(domainOf(parsed.mailbox.address), parsed.mailbox.domain)
+      assert.equal(address(`<${parsed.mailbox.address}>`), parsed.mailbox.address)
+      assert.match(parsed.mailbox.domain, /^[a-z0-9.:[\]-]+$/)
+    }),
+    { numRuns: 1500 },
+  )
+})
+
+test('every valid dot-string and quoted string is accepted', () => {
+  const atom = fc.string({
+    unit: fc.constantFrom(...Array.from("abcXYZ019!#$%&'*+-/=?^_`{|}~")),
+    minLength: 1,
+    maxLength: 10,
+  })
+  const dotString = fc.array(atom, { minLength: 1, maxLength: 5 }).map((atoms) => atoms.join('.'))
+  const quoted = fc
+    .string({ unit: 'grapheme-ascii', maxLength: 30 })
+    .map((text) => `"${text.replaceAll(/["\\]/g, (mark) => `\\${mark}`)}"`)
+    .filter((text) => text.length <= 64)
+  fc.assert(
+    fc.property(fc.oneof(dotString, quoted), fc.constantFrom('x', 'a-b.example', '[192.0.2.1]'), (local, host) => {
+      assert.equal(address(`<${local}@${host}>`), `${local}@${host}`)
+    }),
+  )
+})
