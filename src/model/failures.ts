@@ -26,4 +26,48 @@ export const failures = {
   tooManyRecipients: failure('too_many_recipients', '452 4.5.3', 422, 'too many recipients in one message'),
   messageTooBig: (limitBytes: number): Failure =>
     failure('message_too_big', '552 5.3.4', 413, `message is larger than ${formatBytes(limitBytes)}`),
+
+  relayDenied: failure(
+    'relay_denied',
+    '550 5.7.1',
+    403,
+    'relaying denied: neither your network nor a login is known here',
+  ),
+  authenticationRequired: failure('authentication_required', '530 5.7.0', 401, 'authentication required'),
+  authenticationFailed: failure('authentication_failed', '535 5.7.8', 401, 'authentication credentials invalid'),
+  tooManyAuthenticationFailures: failure(
+    'too_many_auth_failures',
+    '421 4.7.0',
+    429,
+    'too many failed logins, try again later',
+  ),
+  senderNotAllowed: failure('sender_not_allowed', '550 5.7.1', 403, 'this client may not send from this address'),
+  addressLiteral: failure('address_literal', '550 5.7.1', 422, 'mail to and from address literals is not relayed'),
+  smtpUtf8Needed: failure(
+    'smtputf8_needed',
+    '553 5.6.7',
+    422,
+    'a non-ASCII address needs the SMTPUTF8 parameter of MAIL',
+  ),
+
+  bareLineEnd: failure('bare_line_end', '550 5.5.2', 422, 'lines must end in CRLF: a lone CR or LF was found'),
+  nulByte: failure('nul_byte', '550 5.6.0', 422, 'the content holds a NUL byte'),
+  lineTooLong: failure('line_too_long', '550 5.6.0', 422, 'a line is longer than 998 octets (RFC 5322 §2.1.1)'),
+  headerTooBig: failure(
+    'header_too_big',
+    '552 5.3.4',
+    413,
+    'the header is larger than 100 KiB or has more than 1,000 fields',
+  ),
+  headerMalformed: failure('header_malformed', '550 5.6.0', 422, 'a header line has no colon'),
+  tooManyHops: failure('too_many_hops', '554 5.4.6', 422, 'more than 50 Received fields: this looks like a loop'),
+  fromMissing: failure('from_missing', '550 5.6.0', 422, 'the From field is missing (RFC 5322 §3.6)'),
+  fromRepeated: failure('from_repeated', '550 5.6.0', 422, 'there is more than one From field (RFC 5322 §3.6)'),
+  fromMalformed: failure('from_malformed', '550 5.6.0', 422, 'the From field names no address that can be read'),
+
+  tooManyConnections: failure('too_many_connections', '421 4.3.2', 503, 'too many connections, try again later'),
+  tooManyBadCommands: failure('too_many_bad_commands', '421 4.7.0', 400, 'too many errors'),
+  tooManyChunks: failure('too_many_chunks', '421 4.7.0', 400, 'too many chunks in one message'),
+  timedOut: failure('timed_out', '421 4.4.2', 408, 'timed out'),
+  notInTurn: failure('not_in_turn', '554 5.5.0', 400, 'you spoke before it was your turn'),
 } as const
