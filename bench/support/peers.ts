@@ -1,12 +1,10 @@
 /** Who is measured: Postfix, tuned as well as we know how, and Posthaste as `posthaste start` runs it. */
-import { spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { chmodSync, createWriteStream, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { freePort, startEngine } from '../../test/support/engine.ts'
 import { startPostfix } from '../../test/support/postfix.ts'
-import { acceptsConnections, until } from '../../test/support/wait.ts'
-import { freePort } from './machine.ts'
+import { until } from '../../test/support/wait.ts'
 import { runSource, startSink } from './smtp-tools.ts'
 
 export type Signing = 'none' | 'rsa' | 'ed25519'
@@ -52,86 +50,40 @@ export const postfixPeer: Peer = {
     }),
 }
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-/** Draining takes at most 30 s (README). */
-const stopMsMax = 40_000
-
 export function enginePeer(signing: Signing): Peer {
-  const name = signing === 'none' ? 'posthaste' : `posthaste-${signing}`
   return {
-    name,
+    name: signing === 'none' ? 'posthaste' : `posthaste-${signing}`,
     async start({ directory, port, sinkPort, prefix }) {
       const checkPort = await freePort()
-      const configFile = writeConfig(directory, {
-        port,
-        sinkPort,
-        checkPort,
-        signing,
-        managementPort: await freePort(),
-      })
-      const log = createWriteStream(join(directory, 'engine.log'))
-      const [command, ...commandArguments] = [...prefix, process.execPath, main, 'start', '--config', configFile]
-      const engine = spawn(command, commandArguments, { stdio: ['ignore', 'pipe', 'pipe'] })
-      engine.stdout.pipe(log, { end: false })
-      engine.stderr.pipe(log, { end: false })
-      const ended = new Promise<void>((resolve) => engine.once('exit', () => resolve()))
-      const stop = async (): Promise<void> => {
-        engine.kill('SIGTERM')
-        const killer = setTimeout(() => engine.kill('SIGKILL'), stopMsMax)
-        await ended
-        clearTimeout(killer)
-        log.end()
-      }
+      const config = routes(sinkPort, checkPort) + signingKey(directory, signing)
+      const engine = await startEngine({ directory, port, prefix, config })
+      const running = { port, stop: async () => void (await engine.stop()) }
       try {
-        await until(30_000, `Posthaste did not answer on port ${port}`, () => {
-          if (engine.exitCode !== null)
-            throw new Error(
-              `Posthaste ended with ${engine.exitCode}: ${readFileSync(join(directory, 'engine.log'), 'utf8')}`,
-            )
-          return acceptsConnections(port)
-        })
         await proveSigning(directory, { port, checkPort, signatures: signing === 'none' ? 0 : 1 })
       } catch (error) {
-        await stop()
-        throw error
+        await running.stop()
+        throw new Error(`the first message failed; the engine said:\n${engine.log()}`, { cause: error })
       }
-      return { port, stop }
+      return running
     },
   }
 }
 
-interface EngineConfig {
-  readonly port: number
-  readonly sinkPort: number
-  readonly checkPort: number
-  readonly managementPort: number
-  readonly signing: Signing
-}
-
-/** Defaults wherever the benchmark does not need otherwise. */
-function writeConfig(directory: string, { port, sinkPort, checkPort, managementPort, signing }: EngineConfig): string {
-  const file = join(directory, 'posthaste.yaml')
-  const keyFile = join(directory, 'dkim.pem')
-  const { privateKey } =
-    signing === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('rsa', { modulusLength: 2048 })
-  writeFileSync(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
-  const dkim =
-    signing === 'none' ? '' : `dkim:\n  - { domain: example.com, selector: bench, private_key_file: ${keyFile} }\n`
-  writeFileSync(
-    file,
-    `hostname: posthaste.test
-data_directory: ${join(directory, 'data')}
-smtp:
-  listeners: [{ address: 127.0.0.1, port: ${port}, tls: none }]
-tenants: [{ name: bench, networks: [127.0.0.0/8] }]
-routes:
+function routes(sinkPort: number, checkPort: number): string {
+  return `routes:
   - { domain: check.example.net, host: 127.0.0.1, port: ${checkPort}, tls: never }
   - { domain: "*", host: 127.0.0.1, port: ${sinkPort}, tls: never }
-management: { address: 127.0.0.1, port: ${managementPort} }
 log: { level: warn }
-${dkim}`,
-  )
-  return file
+`
+}
+
+function signingKey(directory: string, signing: Signing): string {
+  if (signing === 'none') return ''
+  const file = join(directory, 'dkim.pem')
+  const { privateKey } =
+    signing === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('rsa', { modulusLength: 2048 })
+  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  return `dkim: [{ domain: example.com, selector: bench, private_key_file: ${file} }]\n`
 }
 
 /** One message to a sink that keeps it, so that "signed" is seen and not believed; it also warms the engine's code. */
