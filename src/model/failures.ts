@@ -52,7 +52,7 @@ export const failures = {
 
   bareLineEnd: failure('bare_line_end', '550 5.5.2', 422, 'lines must end in CRLF: a lone CR or LF was found'),
   nulByte: failure('nul_byte', '550 5.6.0', 422, 'the content holds a NUL byte'),
-  lineTooLong: failure('line_too_long', '550 5.6.0', 422, 'a line is longer than 998 octets (RFC 5322 §2.1.1)'),
+  lineTooLong: failure('line_too_long', '550 5.6.0', 422, 'a line is longer than 998 octets (RFC 5322 section 2.1.1)'),
   headerTooBig: failure(
     'header_too_big',
     '552 5.3.4',
@@ -61,8 +61,8 @@ export const failures = {
   ),
   headerMalformed: failure('header_malformed', '550 5.6.0', 422, 'a header line has no colon'),
   tooManyHops: failure('too_many_hops', '554 5.4.6', 422, 'more than 50 Received fields: this looks like a loop'),
-  fromMissing: failure('from_missing', '550 5.6.0', 422, 'the From field is missing (RFC 5322 §3.6)'),
-  fromRepeated: failure('from_repeated', '550 5.6.0', 422, 'there is more than one From field (RFC 5322 §3.6)'),
+  fromMissing: failure('from_missing', '550 5.6.0', 422, 'the From field is missing (RFC 5322 section 3.6)'),
+  fromRepeated: failure('from_repeated', '550 5.6.0', 422, 'there is more than one From field (RFC 5322 section 3.6)'),
   fromMalformed: failure('from_malformed', '550 5.6.0', 422, 'the From field names no address that can be read'),
 
   tooManyConnections: failure('too_many_connections', '421 4.3.2', 503, 'too many connections, try again later'),
