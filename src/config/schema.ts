@@ -1,0 +1,349 @@
+/**
+ * Every option there is: one schema per section of the file, each option with unit, default, prose and bounds. The reference
+ * (docs/configuration.md) is printed from these; `compile.ts` turns what was read into `compiled.ts`.
+ */
+import { dayMs, GiB, hourMs, KiB, MiB, minuteMs, secondMs } from '../kernel/units.ts'
+import {
+  boolean,
+  bytes,
+  choice,
+  duration,
+  integer,
+  list,
+  path,
+  ratio,
+  secret,
+  section,
+  text,
+  type Static,
+} from './options.ts'
+
+const port = 'TCP port; 0 lets the system choose a free one.'
+
+const listener = section('One address and port that is listened on.', {
+  address: text('address', {
+    description: 'IP address to listen on. `0.0.0.0` is every IPv4 address, `::` every IPv6 and IPv4 address.',
+    default: '0.0.0.0',
+    sandboxDefault: '127.0.0.1',
+  }),
+  port: integer({ description: port, maximum: 65_535 }),
+  tls: choice(['offered', 'implicit', 'none'], {
+    description:
+      '`offered`: STARTTLS (ports 25 and 587), left out while no certificate is configured. `implicit`: TLS from the first byte (port 465, RFC 8314 §3.3). `none`: plain text only.',
+    default: 'offered',
+  }),
+})
+
+const smtp = section('Accepting mail by SMTP.', {
+  listeners: list(listener, {
+    description: 'Where clients connect.',
+    default: [{ port: 25 }],
+    sandboxDefault: [{ port: 2525 }],
+    minimum: 1,
+    maximum: 64,
+  }),
+  message_size_max: bytes({
+    description: 'Largest message, as told to clients by SIZE (RFC 1870); beyond it: 552 5.3.4.',
+    default: '50MiB',
+    minimum: 64 * KiB,
+    maximum: GiB,
+  }),
+  recipients_max: integer({
+    description: 'Recipients of one message; beyond it: 452 4.5.3. RFC 5321 §4.5.3.1.8 asks for at least 100.',
+    default: 1_000,
+    minimum: 100,
+    maximum: 1_000,
+  }),
+  connections_max: integer({
+    description: 'Open client connections; beyond it: 421. Each needs a file descriptor (LimitNOFILE).',
+    default: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+  }),
+  connections_per_address_max: integer({
+    description: 'Open connections of one client address; beyond it: 421.',
+    default: 500,
+    sandboxDefault: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+  }),
+  idle_timeout: duration({
+    description:
+      'Longest wait for a whole command, or for content to make progress. RFC 5321 §4.5.3.2.7 asks for at least 5 minutes.',
+    default: '5m',
+    minimum: secondMs,
+    maximum: hourMs,
+  }),
+  content_rate_min: bytes({
+    description:
+      'Slowest content that is put up with, per second, averaged; a slower client holds a session for nothing.',
+    default: '512B',
+    minimum: 1,
+    maximum: MiB,
+  }),
+  auth_without_tls_on_loopback: boolean({
+    description: 'Lets clients on 127.0.0.0/8 and ::1 log in without TLS. Everyone else needs TLS first (RFC 4954 §4).',
+    default: false,
+    sandboxDefault: true,
+  }),
+})
+
+const tls = section('Certificate for STARTTLS and implicit TLS. Both files, or neither: then TLS is not offered.', {
+  certificate_file: path({
+    description: 'PEM file: the certificate, followed by its intermediates.',
+    default: null,
+    defaultText: 'none',
+  }),
+  private_key_file: path({
+    description: 'PEM file with its private key, not encrypted. Must not be readable by everyone.',
+    default: null,
+    defaultText: 'none',
+  }),
+})
+
+const login = section('One name and password for SMTP AUTH.', {
+  user: text('line', { description: 'Login name; unique among all tenants.', maximum: 255 }),
+  password_file: path({
+    description: 'File that holds the password. Must not be readable by everyone.',
+    default: null,
+    defaultText: 'none',
+  }),
+  password: secret({
+    description: 'The password from the environment: `${env:NAME}`.',
+    default: null,
+    defaultText: 'none',
+  }),
+})
+
+const tenant = section('Somebody who may send. A client that is no tenant’s is refused.', {
+  name: text('name', { description: 'Short name for logs, events and quotas.' }),
+  networks: list(text('network', { description: 'A network in CIDR form, or one address.' }), {
+    description:
+      'Networks whose clients are this tenant without a password; the most specific one wins. Never a /0: that is an open relay.',
+    default: [],
+  }),
+  logins: list(login, { description: 'Names and passwords that are this tenant from anywhere.', default: [] }),
+})
+
+const dkim = section(
+  'A DKIM key (RFC 6376). A domain may have an RSA and an Ed25519 key: then mail is signed twice (RFC 8463 §3).',
+  {
+    domain: text('domain', { description: 'Domain of the From header that it signs for, and `d=`.' }),
+    selector: text('selector', { description: '`s=`: the public key is in DNS at `<selector>._domainkey.<domain>`.' }),
+    private_key_file: path({
+      description:
+        'PEM file (PKCS#8 or PKCS#1): RSA of at least 2048 bits, or Ed25519. Must not be readable by everyone.',
+      default: null,
+      defaultText: 'none',
+    }),
+    private_key: secret({
+      description: 'The same PEM text from the environment: `${env:NAME}`.',
+      default: null,
+      defaultText: 'none',
+    }),
+  },
+)
+
+const deliveryTls = ['opportunistic', 'verified', 'never'] as const
+const deliveryTlsProse =
+  '`opportunistic`: STARTTLS when offered, whatever the certificate (RFC 7435). `verified`: a certificate that verifies for the host’s name, or no delivery. `never`: plain text.'
+
+const route = section('A fixed next hop, instead of the domain’s mail exchangers.', {
+  domain: text('routeDomain', {
+    description:
+      'Recipient domain: `example.com`, `*.example.com` for its children, or `*` for everything. The exact one wins, then the longest, then `*`.',
+  }),
+  host: text('host', {
+    description: 'Host name or IP address. A name is resolved to its addresses, not to its exchangers.',
+  }),
+  port: integer({ description: 'TCP port of the next hop.', default: 25, minimum: 1, maximum: 65_535 }),
+  tls: choice(deliveryTls, { description: deliveryTlsProse, default: 'opportunistic' }),
+  user: text('line', { description: 'Name for AUTH at the next hop.', default: null, defaultText: 'none' }),
+  password_file: path({
+    description: 'File that holds its password. Must not be readable by everyone.',
+    default: null,
+    defaultText: 'none',
+  }),
+  password: secret({
+    description: 'Its password from the environment: `${env:NAME}`.',
+    default: null,
+    defaultText: 'none',
+  }),
+})
+
+const delivery = section('Delivering mail by SMTP.', {
+  ehlo_name: text('hostname', {
+    description: 'Name given in EHLO. It should resolve to the sending address, and that address back to it.',
+    default: null,
+    defaultText: '`hostname`',
+  }),
+  connections_per_site: integer({
+    description: 'Open connections to one site (the hosts that share one set of mail exchangers).',
+    default: 20,
+    minimum: 1,
+    maximum: 10_000,
+  }),
+  connections_max: integer({
+    description: 'Open connections to all sites together.',
+    default: 2_000,
+    minimum: 1,
+    maximum: 100_000,
+  }),
+  recipients_per_transaction: integer({
+    description: 'Recipients of one message that share a transaction.',
+    default: 100,
+    minimum: 1,
+    maximum: 100,
+  }),
+  messages_per_connection: integer({
+    description: 'After so many messages a connection is closed, and another opened when there is more.',
+    default: 100,
+    minimum: 1,
+    maximum: 1_000_000,
+  }),
+  idle_connection: duration({
+    description: 'How long a connection with nothing to send is kept for the next message.',
+    default: '10s',
+    minimum: 0,
+    maximum: 5 * minuteMs,
+  }),
+  tls: choice(deliveryTls, { description: `${deliveryTlsProse} Routes have their own.`, default: 'opportunistic' }),
+  port: integer({
+    description: 'Port of the receivers. Anything but 25 is for tests.',
+    default: 25,
+    minimum: 1,
+    maximum: 65_535,
+  }),
+})
+
+const retry = section('What happens to mail that a receiver put off.', {
+  delays: list(duration({ description: 'A delay.', minimum: secondMs, maximum: 7 * dayMs }), {
+    description: 'Wait before attempt 2, 3, …; the last one repeats.',
+    default: ['1m', '5m', '15m', '1h'],
+    sandboxDefault: ['5s', '15s', '1m', '5m'],
+    minimum: 1,
+    maximum: 100,
+  }),
+  jitter: ratio({
+    description:
+      'Each delay is spread evenly over ± this share of itself, so that mail put off together does not come back together.',
+    default: 0.15,
+    minimum: 0,
+    maximum: 0.5,
+  }),
+  expire_after: duration({
+    description:
+      'Age at which undelivered mail is returned to its sender. RFC 5321 §4.5.4.1 asks for four to five days; senders want to know sooner.',
+    default: '72h',
+    minimum: minuteMs,
+    maximum: 14 * dayMs,
+  }),
+})
+
+const dns = section('Looking up receivers.', {
+  servers: list(text('dnsServer', { description: 'A resolver.' }), {
+    description:
+      'Resolvers as `address` or `address#port`, asked in order. Empty: those of /etc/resolv.conf. A resolver on this machine serves best.',
+    default: [],
+    maximum: 16,
+  }),
+  timeout: duration({ description: 'Longest wait for one answer.', default: '5s', minimum: 100, maximum: minuteMs }),
+})
+
+const spool = section('The log on disk that holds accepted mail.', {
+  segment_size: bytes({
+    description: 'Size of one segment file. Segments are made once and used again.',
+    default: '64MiB',
+    minimum: MiB,
+    maximum: GiB,
+  }),
+  window_size: bytes({
+    description:
+      'Newest part of a log that is kept in memory, so that fresh mail is delivered without reading the disk.',
+    default: '32MiB',
+    minimum: MiB,
+    maximum: GiB,
+  }),
+  reserve: bytes({
+    description:
+      'Below this much free disk new mail is refused with 452 4.3.1; mail that was accepted goes on being delivered.',
+    default: '1GiB',
+    sandboxDefault: '64MiB',
+    minimum: 0,
+    maximum: 1024 * GiB,
+  }),
+  commit_delay: duration({
+    description: 'Longest time that a commit waits for other sessions to share it. Alone, nobody waits.',
+    default: '2ms',
+    minimum: 0,
+    maximum: secondMs,
+  }),
+  commit_size_max: bytes({
+    description: 'A commit of this size does not wait any longer.',
+    default: '1MiB',
+    minimum: 4 * KiB,
+    maximum: 16 * MiB,
+  }),
+})
+
+const management = section('Admin API, console, metrics and health checks.', {
+  address: text('address', {
+    description: 'IP address to listen on. It speaks plain HTTP: for other machines put a TLS proxy in front.',
+    default: '127.0.0.1',
+  }),
+  port: integer({ description: port, default: 8080, maximum: 65_535 }),
+  token_file: path({
+    description: 'File that holds the bearer token. Must not be readable by everyone.',
+    default: null,
+    defaultText: 'generated into `<data_directory>/admin-token`; none in the sandbox on loopback',
+  }),
+  token: secret({
+    description: 'The bearer token from the environment: `${env:NAME}`.',
+    default: null,
+    defaultText: 'none',
+  }),
+})
+
+const log = section('What the program says while it runs; JSON lines on standard error.', {
+  level: choice(['error', 'warn', 'info', 'debug'], {
+    description: 'Least important lines that are written.',
+    default: 'info',
+  }),
+})
+
+export const fileSchema = section('The whole file.', {
+  hostname: text('hostname', {
+    description:
+      'Our full name in greeting, EHLO, Received and Message-ID. Its address should resolve back to it: receivers check.',
+    sandboxDefault: 'sandbox.localhost',
+  }),
+  data_directory: path({
+    description: 'Where spool, tokens and stores are. Only the engine’s user may write here.',
+    default: '/var/lib/posthaste',
+    sandboxDefault: 'data',
+  }),
+  sandbox: boolean({
+    description:
+      'No way out: every message is captured and shown, and sockets open to loopback only. Changes some defaults, as noted.',
+    default: false,
+    sandboxDefault: true,
+  }),
+  smtp,
+  tls,
+  tenants: list(tenant, {
+    description: 'Who may send.',
+    default: [],
+    sandboxDefault: [{ name: 'sandbox', networks: ['127.0.0.0/8', '::1/128'] }],
+  }),
+  dkim: list(dkim, { description: 'Signing keys.', default: [] }),
+  routes: list(route, { description: 'Fixed next hops.', default: [] }),
+  delivery,
+  retry,
+  dns,
+  spool,
+  management,
+  log,
+})
+
+/** The file once read: defaults filled in, units resolved, secrets from the environment in place, files not yet opened. */
+export type FileValues = Static<typeof fileSchema>
