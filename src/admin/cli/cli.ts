@@ -1,0 +1,69 @@
+/**
+ * The command line. Each group of commands is registered by one function of the list below; a command throws a PosthasteError for
+ * what the user can cure, and everything else is our bug.
+ *
+ * Exit codes (sysexits.h): 0 done, 1 not found, 64 wrong usage, 65 wrong argument, 69 the engine does not answer, 70 a bug,
+ * 78 wrong configuration.
+ */
+import { Command, CommanderError } from 'commander'
+import { PosthasteError } from '../../kernel/errors.ts'
+import { registerConfig } from './config-command.ts'
+import { createContext, type CliContext, type CliOptions } from './context.ts'
+import { registerMessage } from './message-command.ts'
+import { registerSandbox } from './sandbox-command.ts'
+import { registerStart, registerVersion } from './start-command.ts'
+import { registerStatus } from './status-command.ts'
+
+export type { CliContext, CliOptions, StartApp } from './context.ts'
+
+export type CommandRegistrar = (program: Command, context: CliContext) => void
+
+/** In the order of the help text. */
+const registrars: readonly CommandRegistrar[] = [
+  registerStart,
+  registerStatus,
+  registerMessage,
+  registerSandbox,
+  registerConfig,
+  registerVersion,
+]
+
+/** Runs one command; settles with the exit code and never rejects. `more` are commands of other folders (spool, bench). */
+export async function runCli(
+  args: readonly string[],
+  options: CliOptions,
+  more: readonly CommandRegistrar[] = [],
+): Promise<number> {
+  const context = createContext(options)
+  const program = new Command('posthaste')
+    .description('A self-hosted email sending platform.')
+    .version(options.version, '-V, --version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void options.stdout.write(text),
+      writeErr: (text) => void options.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'posthaste: ')),
+    })
+  program.showHelpAfterError('  `posthaste help` lists the commands.')
+  for (const register of [...registrars, ...more]) register(program, context)
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return context.exitCode
+  } catch (error) {
+    // Commander has printed its own message, help or version.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64
+    return complain(error, context, args.includes('--json'))
+  }
+}
+
+function complain(error: unknown, { stderr }: CliContext, json: boolean): number {
+  if (error instanceof PosthasteError) {
+    const { code, message, cure } = error
+    stderr.write(json ? `${JSON.stringify({ code, message, cure })}\n` : `posthaste: ${message}\n  ${cure}\n`)
+    return error.exitCode
+  }
+  stderr.write(
+    `posthaste: this is a bug, please report it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  )
+  return 70
+}

@@ -1,0 +1,94 @@
+/** Asks a running engine: finds its address and token as `start` did, and turns every way to fail into a sentence. */
+import type { Command } from 'commander'
+import { isLoopbackAddress, locateEngine, findConfigFile, readAdminToken } from '../../config/config.ts'
+import { PosthasteError } from '../../kernel/errors.ts'
+import { secondMs } from '../../kernel/units.ts'
+import { fromWire } from '../wire.ts'
+import type { CliContext } from './context.ts'
+import { overridesOf, withConfigOptions, type ConfigFlags } from './flags.ts'
+
+export interface EngineFlags extends ConfigFlags {
+  readonly json?: boolean
+}
+
+const answerMsMax = 15 * secondMs
+
+/** Adds the flags by which every command finds the engine. */
+export function withEngineOptions(command: Command): Command {
+  return withConfigOptions(command).option('--json', 'print the answer of the admin API unchanged')
+}
+
+/** Prints the answer as JSON when asked to; otherwise returns it for printing. Null: it was printed. */
+export async function ask<T>(context: CliContext, flags: EngineFlags, path: string): Promise<T | null> {
+  const body = await askRaw(context, flags, path)
+  if (flags.json === true) {
+    context.print(body.toString())
+    return null
+  }
+  return fromWire(JSON.parse(body.toString())) as T
+}
+
+/** The bytes of a good answer. Throws a PosthasteError for every other. */
+export async function askRaw(context: CliContext, flags: EngineFlags, path: string): Promise<Buffer> {
+  const file = findConfigFile(flags.config, context.env)
+  const engine = locateEngine(file, context.env, { cwd: context.cwd, ...overridesOf(flags) })
+  const open = engine.sandbox && isLoopbackAddress(engine.address)
+  const token = engine.token ?? (open ? null : readAdminToken(engine.dataDirectory))
+  const url = `http://${reachable(engine.address)}:${engine.port}`
+  let response: Response
+  let body: Buffer
+  try {
+    response = await fetch(`${url}${path}`, {
+      headers: token === null ? {} : { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(answerMsMax),
+      redirect: 'error',
+    })
+    body = Buffer.from(await response.arrayBuffer())
+  } catch (error) {
+    throw unreachableEngine(url, error)
+  }
+  if (response.ok) return body
+  throw refusal(url, response, body)
+}
+
+/** An address that listens for everything is reached on this machine by loopback. */
+function reachable(address: string): string {
+  if (address === '0.0.0.0') return '127.0.0.1'
+  if (address === '::') return '[::1]'
+  return address.includes(':') ? `[${address}]` : address
+}
+
+function unreachableEngine(url: string, error: unknown): PosthasteError {
+  const late = error instanceof DOMException && error.name === 'TimeoutError'
+  const what = late
+    ? `the engine at ${url} did not answer within ${answerMsMax / secondMs} s`
+    : `no engine answers at ${url}`
+  const cure = late
+    ? 'It may be overloaded or stopped: look at its log.'
+    : 'Start it with `posthaste start`, or name the configuration it runs with by --config.'
+  return new PosthasteError('engine_unreachable', what, cure, { exitCode: 69, cause: error })
+}
+
+function refusal(url: string, response: Response, body: Buffer): PosthasteError {
+  const type = response.headers.get('content-type') ?? ''
+  if (!type.startsWith('application/problem+json')) {
+    return new PosthasteError(
+      'engine_unreachable',
+      `what answers at ${url} is not Posthaste (HTTP ${response.status})`,
+      'Set management.port or --management-port.',
+      {
+        exitCode: 69,
+      },
+    )
+  }
+  const problem = JSON.parse(body.toString()) as { code: string; detail: string; cure: string }
+  const exitCode =
+    response.status === 404 || response.status === 410
+      ? 1
+      : response.status === 401
+        ? 78
+        : response.status < 500
+          ? 65
+          : 69
+  return new PosthasteError(problem.code, problem.detail, problem.cure, { exitCode })
+}
