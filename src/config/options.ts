@@ -8,7 +8,7 @@ import { Type, type Static, type TArray, type TObject, type TProperties, type TS
 /** A value as it is written in the file. Null as a default: not set. */
 export type FileValue = string | number | boolean | null | readonly FileValue[] | { readonly [key: string]: FileValue }
 
-export type OptionKind = 'duration' | 'bytes' | 'integer' | 'ratio' | 'boolean' | 'choice' | 'text' | 'path' | 'secret'
+type OptionKind = 'duration' | 'bytes' | 'integer' | 'ratio' | 'boolean' | 'choice' | 'text' | 'path' | 'secret'
 
 export type TextFormat =
   | 'hostname'

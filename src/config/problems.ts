@@ -37,7 +37,7 @@ export class ConfigError extends PosthasteError {
 }
 
 /** "file:line:column: key: what", as editors and terminals like it. */
-export function describeProblem(problem: Omit<Problem, 'cure'>): string {
+function describeProblem(problem: Omit<Problem, 'cure'>): string {
   return describeAt(problem.file, problem.place, problem.key, problem.what)
 }
 

@@ -14,7 +14,7 @@ export interface Source {
 }
 
 /** Largest file that is read: ten thousand tenants of 400 bytes. */
-export const fileBytesMax = 4 * MiB
+const fileBytesMax = 4 * MiB
 
 export function emptySource(directory: string): Source {
   return { file: null, directory, document: new Document({}), placeOf: () => null }

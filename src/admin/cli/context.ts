@@ -9,7 +9,7 @@ export type StartApp = (options: {
   readonly version: string
 }) => Promise<number>
 
-export interface Streams {
+interface Streams {
   readonly isTTY?: boolean
   readonly columns?: number
   write(chunk: string | Uint8Array): unknown

@@ -15,7 +15,7 @@ export function registerStatus(program: Command, context: CliContext): void {
   )
 }
 
-export function describeStatus(context: CliContext, status: EngineStatus): string {
+function describeStatus(context: CliContext, status: EngineStatus): string {
   const parts = [headline(context, status), summary(context, status)]
   if (status.sites.length > 0) parts.push(sites(context, status))
   parts.push(logs(context, status), threads(context, status))

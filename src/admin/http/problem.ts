@@ -13,7 +13,7 @@ const titles = new Map([
   [503, 'Service Unavailable'],
 ])
 
-export interface ProblemBody {
+interface ProblemBody {
   readonly type: 'about:blank'
   readonly title: string
   readonly status: number
