@@ -37,7 +37,7 @@ export const mayImport: ReadonlyMap<string, readonly string[]> = new Map([
 ])
 
 /** "src/intake/smtp/session.ts" → "intake"; "src/main.ts" → "app"; null outside src. */
-export function folderOf(path: string): string | null {
+function folderOf(path: string): string | null {
   const parts = path.split('/')
   if (parts[0] !== 'src') return null
   return parts.length === 2 ? 'app' : (parts[1] as string)
@@ -195,7 +195,7 @@ function findAll(file: SourceFile, where: string, patterns: readonly (readonly [
 
 const functionLinesMax = 70
 /** Path and name of functions that were longer when the rule came. May only shrink. */
-export const longFunctions: ReadonlySet<string> = new Set([])
+const longFunctions: ReadonlySet<string> = new Set([])
 
 const controlFlow = /^\s*(?:\} )?(?:else )?(?:if|for|while|switch|catch|with)\b/
 const functionHead = /(?:\)(?:: [^=;]+)? |=> )\{$/
