@@ -89,7 +89,8 @@ export class VirtualClock implements Clock {
     let best: VirtualTimer | null = null
     for (const timer of this.#timers) {
       if (timer.dueMs > endMs) continue
-      if (best === null || timer.dueMs < best.dueMs || (timer.dueMs === best.dueMs && timer.order < best.order)) best = timer
+      if (best === null || timer.dueMs < best.dueMs || (timer.dueMs === best.dueMs && timer.order < best.order))
+        best = timer
     }
     return best
   }

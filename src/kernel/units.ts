@@ -9,7 +9,17 @@ export const minuteMs = 60_000
 export const hourMs = 3_600_000
 export const dayMs = 86_400_000
 
-const byteUnits: Record<string, number> = { B: 1, KB: 1_000, MB: 1e6, GB: 1e9, TB: 1e12, KiB, MiB, GiB, TiB: 1024 * GiB }
+const byteUnits: Record<string, number> = {
+  B: 1,
+  KB: 1_000,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB,
+  MiB,
+  GiB,
+  TiB: 1024 * GiB,
+}
 const durationUnits: Record<string, number> = { ms: 1, s: secondMs, m: minuteMs, h: hourMs, d: dayMs }
 
 /** "50MiB", "1.5 GB", "4096B" → bytes; null when it is not a size. A bare number is refused: it does not say what it counts. */
@@ -27,14 +37,23 @@ export function parseDuration(text: string): number | null {
 }
 
 export function formatBytes(bytes: number): string {
-  for (const [unit, size] of [['GiB', GiB], ['MiB', MiB], ['KiB', KiB]] as const) {
+  for (const [unit, size] of [
+    ['GiB', GiB],
+    ['MiB', MiB],
+    ['KiB', KiB],
+  ] as const) {
     if (bytes >= size) return `${Number((bytes / size).toFixed(1))} ${unit}`
   }
   return `${bytes} B`
 }
 
 export function formatDuration(ms: number): string {
-  for (const [unit, size] of [['d', dayMs], ['h', hourMs], ['m', minuteMs], ['s', secondMs]] as const) {
+  for (const [unit, size] of [
+    ['d', dayMs],
+    ['h', hourMs],
+    ['m', minuteMs],
+    ['s', secondMs],
+  ] as const) {
     if (ms >= size) return `${Number((ms / size).toFixed(1))}${unit}`
   }
   return `${ms}ms`

@@ -13,7 +13,18 @@ export type OutcomeKind =
   | 'expired'
 
 export type DialogueStage =
-  | 'route' | 'resolve' | 'connect' | 'greeting' | 'ehlo' | 'starttls' | 'auth' | 'mail' | 'rcpt' | 'data' | 'content' | 'final'
+  | 'route'
+  | 'resolve'
+  | 'connect'
+  | 'greeting'
+  | 'ehlo'
+  | 'starttls'
+  | 'auth'
+  | 'mail'
+  | 'rcpt'
+  | 'data'
+  | 'content'
+  | 'final'
 
 /** What the failure speaks of: this recipient alone, this message, or every message for the site. */
 export type OutcomeScope = 'recipient' | 'message' | 'site'

@@ -17,7 +17,10 @@ export type TlsPolicy =
 export interface Site {
   /** Dense number, an index for as long as the process lives. */
   readonly id: number
-  /** Stable name: the sorted exchanger set "mx1.example.net,mx2.example.net:25", or the route's own "[127.0.0.1]:2526". */
+  /**
+   * Stable name: the exchangers by preference, equal ones sorted and joined by "+", "mx1.example.net+mx2.example.net,backup.example.net:25";
+   * or the route's own "[127.0.0.1]:2526", "user@[relay.example.net]:587/verified".
+   */
   readonly name: string
   /** By rising preference. */
   readonly hosts: readonly SiteHost[]

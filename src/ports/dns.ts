@@ -14,13 +14,18 @@ export type DnsFailure =
   /** SERVFAIL, timeout, malformed: ask again later. */
   | { readonly kind: 'temporary'; readonly reason: string }
 
-export type MxAnswer = { readonly kind: 'mx'; readonly records: readonly MxRecord[]; readonly ttlMs: number } | DnsFailure
+export type MxAnswer =
+  | { readonly kind: 'mx'; readonly records: readonly MxRecord[]; readonly ttlMs: number }
+  | DnsFailure
 export type AddressAnswer =
   | { readonly kind: 'addresses'; readonly addresses: readonly string[]; readonly ttlMs: number }
   | DnsFailure
 
 export interface Dns {
-  /** At most 20 records, by rising preference; equal ones in random order. Never rejects. */
+  /**
+   * At most 20 records, by rising preference; equal ones in random order. Without any record: exchangers are named but none
+   * can be used (malformed names, aliases in a circle). Never rejects.
+   */
   mx(domain: string): Promise<MxAnswer>
   /** IPv4 and IPv6 addresses as text, IPv6 first when the machine has any route for it. Never rejects. */
   addresses(host: string): Promise<AddressAnswer>

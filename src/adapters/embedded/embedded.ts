@@ -1,0 +1,2 @@
+/** The adapters that need nothing beside the program: the default on one machine. */
+export { openDisk } from './disk.ts'

@@ -1,0 +1,141 @@
+/**
+ * Who is next. A flow is a leaf queue of slots that share destination, class and tenant. A flow stands in its tenant's ring, and a tenant in its
+ * site's ring, only while there is something to send and every gate above is open; so dispatch never looks at a message and puts it back.
+ *
+ *   site ── ring of tenants ── ring of flows ── slots
+ *           each turn: a quantum of recipients
+ */
+import { BoundedQueue } from '../kernel/bounded-queue.ts'
+import { none } from '../kernel/timer-wheel.ts'
+import type { Outcome } from '../model/outcome.ts'
+import type { Site } from '../model/site.ts'
+import type { Slots } from './slots.ts'
+
+/** Recipients that a tenant sends before its neighbour's turn, at one site. */
+export const tenantQuantum = 10
+const ringMax = 10_000_000
+
+export interface Flow {
+  readonly id: number
+  readonly tenant: string
+  readonly destination: Destination
+  head: number
+  tail: number
+  size: number
+  /** The tenant's queue that the flow stands in; null while a gate is closed or there is nothing to send. */
+  ring: TenantQueue | null
+}
+
+/** A recipient domain: where it leads is asked once for all its mail. */
+export interface Destination {
+  readonly domain: string
+  readonly flows: Flow[]
+  queue: SiteQueue | null
+  routing: boolean
+  validUntilMs: number
+}
+
+export interface TenantQueue {
+  readonly tenant: string
+  readonly flows: BoundedQueue<Flow>
+  credit: number
+  inRing: boolean
+}
+
+export class SiteQueue {
+  readonly site: Site
+  readonly tenants = new Map<string, TenantQueue>()
+  readonly ring = new BoundedQueue<TenantQueue>(ringMax)
+  inFlight = 0
+  queued = 0
+  /** Concurrency that the site seems willing to take, between 1 and `site.connectionsMax`. */
+  window: number
+  /** Successes since the window last grew. */
+  successes = 0
+  /** Site-wide failures in a row; each doubles the pause. */
+  failures = 0
+  /** Gate: closed until then; 0 is open. */
+  closedUntilMs = 0
+  lastDecreaseMs = 0
+  lastReply = ''
+  /** Waits for a connection of the whole machine to come free. */
+  hungry = false
+
+  constructor(site: Site) {
+    this.site = site
+    this.window = site.connectionsMax
+  }
+
+  get open(): boolean {
+    return this.closedUntilMs === 0
+  }
+
+  noteReply(outcome: Outcome): void {
+    this.lastReply = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.enhanced} ${outcome.text}`
+  }
+
+  /** A flow with something to send takes its place. */
+  join(flow: Flow): void {
+    if (flow.ring !== null || flow.size === 0) return
+    let tenant = this.tenants.get(flow.tenant)
+    if (tenant === undefined) {
+      tenant = { tenant: flow.tenant, flows: new BoundedQueue(ringMax), credit: tenantQuantum, inRing: false }
+      this.tenants.set(flow.tenant, tenant)
+    }
+    flow.ring = tenant
+    tenant.flows.push(flow)
+    if (tenant.inRing) return
+    tenant.inRing = true
+    tenant.credit = tenantQuantum
+    this.ring.push(tenant)
+  }
+
+  /** The flow whose turn it is, or null when nothing waits. */
+  next(): Flow | null {
+    for (let tenant = this.ring.peek(); tenant !== undefined; tenant = this.ring.peek()) {
+      const flow = tenant.flows.peek()
+      if (flow === undefined) {
+        this.ring.shift()
+        tenant.inRing = false
+        continue
+      }
+      if (tenant.credit <= 0) {
+        this.ring.shift()
+        tenant.credit += tenantQuantum
+        this.ring.push(tenant)
+        continue
+      }
+      // A flow that moved to another site, or was emptied by a delete, leaves when its turn comes.
+      if (flow.ring === tenant && flow.size > 0) return flow
+      tenant.flows.shift()
+      if (flow.ring === tenant) flow.ring = null
+    }
+    return null
+  }
+
+  /** The flow at the front has been given `recipients`: it goes to the back, or out when it is empty. */
+  served(flow: Flow, recipients: number): void {
+    const tenant = flow.ring
+    if (tenant === null) return
+    tenant.credit -= recipients
+    tenant.flows.shift()
+    if (flow.size > 0) tenant.flows.push(flow)
+    else flow.ring = null
+  }
+}
+
+export function pushSlot(flow: Flow, slot: number, slots: Slots): void {
+  slots.next[slot] = none
+  if (flow.size === 0) flow.head = slot
+  else slots.next[flow.tail] = slot
+  flow.tail = slot
+  flow.size += 1
+}
+
+export function shiftSlot(flow: Flow, slots: Slots): number {
+  const slot = flow.head
+  flow.head = slots.next[slot] as number
+  flow.size -= 1
+  slots.next[slot] = none
+  return slot
+}

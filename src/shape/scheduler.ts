@@ -1,0 +1,453 @@
+/** See shape.ts. One object holds every queue, limit and gate; nothing here asks for the time, the network or the disk. */
+import { invariant } from '../kernel/assert.ts'
+import { BoundedQueue } from '../kernel/bounded-queue.ts'
+import type { Random } from '../kernel/random.ts'
+import { TimerWheel } from '../kernel/timer-wheel.ts'
+import { dayMs, formatDuration, minuteMs, secondMs } from '../kernel/units.ts'
+import type { RetryConfig } from '../config/compiled.ts'
+import type { DeliveryReport, Grant } from '../model/grant.ts'
+import type { Attempt, Outcome } from '../model/outcome.ts'
+import type { Site } from '../model/site.ts'
+import { type Destination, type Flow, pushSlot, shiftSlot, SiteQueue } from './flows.ts'
+import { mayBeDuplicateFlag, Slots, slotStates } from './slots.ts'
+
+/** One recipient that enters the queue. */
+export interface Admission {
+  readonly sequence: number
+  readonly position: number
+  readonly recipient: number
+  readonly domain: string
+  readonly tenant: string
+  readonly acceptedAtMs: number
+  readonly attempts: number
+  /** 0: now. */
+  readonly nextAttemptAtMs: number
+  readonly mayBeDuplicate: boolean
+}
+
+export type RouteAnswer = { readonly site: Site; readonly validForMs: number } | { readonly failure: Outcome }
+
+export type ShapeEvent =
+  | { readonly kind: 'admit'; readonly admission: Admission }
+  | { readonly kind: 'routed'; readonly domain: string; readonly answer: RouteAnswer }
+  | { readonly kind: 'report'; readonly report: DeliveryReport }
+  /** True: grant nothing more, because the outcome log is behind or the process is going down. */
+  | { readonly kind: 'hold'; readonly hold: boolean }
+  | { readonly kind: 'tick' }
+
+export interface SettledRecipient {
+  readonly recipient: number
+  readonly attempt: number
+  readonly outcome: Outcome
+  /** 0 when the recipient is settled for good. */
+  readonly nextAttemptAtMs: number
+}
+
+export type ShapeAction =
+  | { readonly kind: 'route'; readonly domain: string }
+  | { readonly kind: 'grant'; readonly grant: Grant }
+  | {
+      readonly kind: 'settle'
+      readonly sequence: number
+      readonly attempt: Attempt
+      readonly recipients: readonly SettledRecipient[]
+    }
+
+export interface SchedulerOptions {
+  readonly retry: RetryConfig
+  readonly connectionsMax: number
+  readonly recipientsPerTransaction: number
+  readonly random: Random
+  readonly nowMs: number
+}
+
+/** A site-wide failure closes the site for this long, doubled for each further one in a row. */
+const closedMsMin = 30 * secondMs
+const closedMsMax = 15 * minuteMs
+const decreaseEveryMs = 10 * secondMs
+const sweepEveryMs = minuteMs
+
+const noAttempt = (nowMs: number): Attempt => ({
+  startedAtMs: nowMs,
+  host: '',
+  address: '',
+  source: '',
+  tls: '',
+  reusedConnection: false,
+  connectedMs: -1,
+  envelopeMs: -1,
+  finishedMs: 0,
+})
+
+export class Scheduler {
+  readonly slots = new Slots()
+  readonly sites = new Map<number, SiteQueue>()
+  readonly #retry: RetryConfig
+  readonly #connectionsMax: number
+  readonly #recipientsPerTransaction: number
+  readonly #random: Random
+  readonly #wheel: TimerWheel
+  readonly #destinations = new Map<string, Destination>()
+  readonly #flows: Flow[] = []
+  readonly #closed = new Set<SiteQueue>()
+  readonly #hungry = new BoundedQueue<SiteQueue>(1_000_000)
+  #actions: ShapeAction[] = []
+  #inFlight = 0
+  #nextGrant = 1
+  #hold = false
+  #sweptAtMs: number
+
+  constructor(options: SchedulerOptions) {
+    this.#retry = options.retry
+    this.#connectionsMax = options.connectionsMax
+    this.#recipientsPerTransaction = options.recipientsPerTransaction
+    this.#random = options.random
+    this.#wheel = new TimerWheel(options.nowMs)
+    this.#sweptAtMs = options.nowMs
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** Takes one event at a time that never runs backwards; returns what must be done now, in order. */
+  step(event: ShapeEvent, nowMs: number): readonly ShapeAction[] {
+    switch (event.kind) {
+      case 'admit':
+        this.#admit(event.admission, nowMs)
+        break
+      case 'routed':
+        this.#routed(event.domain, event.answer, nowMs)
+        break
+      case 'report':
+        this.#report(event.report, nowMs)
+        break
+      case 'hold':
+        this.#hold = event.hold
+        if (!event.hold) for (const queue of this.sites.values()) this.#dispatch(queue, nowMs)
+        break
+      case 'tick':
+        this.#tick(nowMs)
+        break
+    }
+    const actions = this.#actions
+    if (actions.length > 0) this.#actions = []
+    return actions
+  }
+
+  #admit(admission: Admission, nowMs: number): void {
+    const flow = this.#flowFor(admission.domain, admission.tenant)
+    const slots = this.slots
+    // A clock that was wrong once must not park mail for years: no wait is longer than the longest back-off.
+    const nextAtMs = Math.min(
+      admission.nextAttemptAtMs,
+      nowMs + this.#delayMs(Number.MAX_SAFE_INTEGER) * (1 + this.#retry.jitter),
+    )
+    const due = nextAtMs <= nowMs
+    const slot = slots.allocate(due ? slotStates.ready : slotStates.deferred)
+    slots.sequence[slot] = admission.sequence
+    slots.position[slot] = admission.position
+    slots.recipient[slot] = admission.recipient
+    slots.flow[slot] = flow.id
+    slots.attempts[slot] = admission.attempts
+    slots.acceptedAtMs[slot] = Math.min(admission.acceptedAtMs, nowMs)
+    slots.nextAtMs[slot] = nextAtMs
+    slots.flags[slot] = admission.mayBeDuplicate ? mayBeDuplicateFlag : 0
+    if (due) this.#enqueue(flow, slot, nowMs)
+    else this.#wheel.add(slot, nextAtMs, slots.next)
+  }
+
+  #flowFor(domain: string, tenant: string): Flow {
+    let destination = this.#destinations.get(domain)
+    if (destination === undefined) {
+      destination = { domain, flows: [], queue: null, routing: false, validUntilMs: 0 }
+      this.#destinations.set(domain, destination)
+    }
+    for (const flow of destination.flows) if (flow.tenant === tenant) return flow
+    const flow: Flow = { id: this.#flows.length, tenant, destination, head: 0, tail: 0, size: 0, ring: null }
+    this.#flows.push(flow)
+    destination.flows.push(flow)
+    return flow
+  }
+
+  #enqueue(flow: Flow, slot: number, nowMs: number): void {
+    pushSlot(flow, slot, this.slots)
+    const { destination } = flow
+    const { queue } = destination
+    if (queue !== null) {
+      queue.queued += 1
+      if (destination.validUntilMs > nowMs) {
+        queue.join(flow)
+        this.#dispatch(queue, nowMs)
+        return
+      }
+    }
+    this.#askRoute(destination)
+  }
+
+  #askRoute(destination: Destination): void {
+    if (destination.routing) return
+    destination.routing = true
+    this.#actions.push({ kind: 'route', domain: destination.domain })
+  }
+
+  #routed(domain: string, answer: RouteAnswer, nowMs: number): void {
+    const destination = this.#destinations.get(domain)
+    if (destination === undefined) return
+    destination.routing = false
+    if ('failure' in answer) {
+      destination.validUntilMs = 0
+      for (const flow of destination.flows) this.#failFlow(flow, answer.failure, nowMs)
+      return
+    }
+    const queue = this.#siteQueue(answer.site)
+    const before = destination.queue
+    destination.validUntilMs = nowMs + answer.validForMs
+    destination.queue = queue
+    for (const flow of destination.flows) {
+      if (before !== queue) {
+        if (before !== null) before.queued -= flow.size
+        queue.queued += flow.size
+        flow.ring = null
+      }
+      queue.join(flow)
+    }
+    this.#dispatch(queue, nowMs)
+  }
+
+  #siteQueue(site: Site): SiteQueue {
+    let queue = this.sites.get(site.id)
+    if (queue === undefined) this.sites.set(site.id, (queue = new SiteQueue(site)))
+    return queue
+  }
+
+  /** Everything in a flow whose domain leads nowhere. */
+  #failFlow(flow: Flow, outcome: Outcome, nowMs: number): void {
+    const queue = flow.destination.queue
+    if (queue !== null) queue.queued -= flow.size
+    const slots: number[] = []
+    while (flow.size > 0) {
+      const slot = shiftSlot(flow, this.slots)
+      if (this.#buryDead(slot)) continue
+      slots.push(slot)
+    }
+    for (let from = 0; from < slots.length; ) {
+      const sequence = this.slots.sequence[slots[from] as number] as number
+      let to = from
+      while (to < slots.length && this.slots.sequence[slots[to] as number] === sequence && to - from < 1_000) to += 1
+      const group = slots.slice(from, to)
+      this.#settle(
+        sequence,
+        noAttempt(nowMs),
+        group,
+        group.map(() => outcome),
+        nowMs,
+      )
+      from = to
+    }
+  }
+
+  #dispatch(queue: SiteQueue, nowMs: number): void {
+    while (!this.#hold && queue.open && queue.inFlight < queue.window) {
+      if (this.#inFlight >= this.#connectionsMax) {
+        if (!queue.hungry && queue.next() !== null) queue.hungry = this.#hungry.push(queue)
+        return
+      }
+      const flow = queue.next()
+      if (flow === null) return
+      const grant = this.#takeGrant(queue, flow)
+      if (grant === null) continue
+      if (flow.destination.validUntilMs <= nowMs) this.#askRoute(flow.destination)
+      this.#actions.push({ kind: 'grant', grant })
+    }
+  }
+
+  /** Neighbours in the queue that belong to one submission share a transaction. Null when only dead slots were found. */
+  #takeGrant(queue: SiteQueue, flow: Flow): Grant | null {
+    const slots = this.slots
+    const taken: number[] = []
+    const recipients: number[] = []
+    while (flow.size > 0 && taken.length < this.#recipientsPerTransaction) {
+      const head = flow.head
+      if (taken.length > 0 && slots.sequence[head] !== slots.sequence[taken[0] as number]) break
+      shiftSlot(flow, slots)
+      queue.queued -= 1
+      if (this.#buryDead(head)) continue
+      slots.setState(head, slotStates.inFlight)
+      taken.push(head)
+      recipients.push(slots.recipient[head] as number)
+    }
+    queue.served(flow, taken.length)
+    const first = taken[0]
+    if (first === undefined) return null
+    queue.inFlight += 1
+    this.#inFlight += 1
+    return {
+      id: this.#nextGrant++,
+      site: queue.site,
+      source: null,
+      log: 0,
+      sequence: slots.sequence[first] as number,
+      position: slots.position[first] as number,
+      recipients,
+      slots: taken,
+    }
+  }
+
+  #buryDead(slot: number): boolean {
+    if (this.slots.state[slot] !== slotStates.dead) return false
+    this.slots.release(slot)
+    return true
+  }
+
+  #report(report: DeliveryReport, nowMs: number): void {
+    const queue = this.#siteQueue(report.grant.site)
+    queue.inFlight -= 1
+    this.#inFlight -= 1
+    invariant(queue.inFlight >= 0, 'every grant is reported once')
+    this.#learn(queue, report, nowMs)
+    this.#settle(report.grant.sequence, report.attempt, report.grant.slots, report.outcomes, nowMs)
+    this.#dispatch(queue, nowMs)
+    while (this.#inFlight < this.#connectionsMax) {
+      const hungry = this.#hungry.shift()
+      if (hungry === undefined) break
+      hungry.hungry = false
+      this.#dispatch(hungry, nowMs)
+    }
+  }
+
+  /** A refused connection while others work asks for fewer; one when nothing works asks for a pause. */
+  #learn(queue: SiteQueue, report: DeliveryReport, nowMs: number): void {
+    const last = report.outcomes.at(-1)
+    if (last === undefined) return
+    queue.noteReply(last)
+    if (last.scope !== 'site') {
+      queue.failures = 0
+      queue.successes += 1
+      if (queue.successes >= queue.window && queue.window < queue.site.connectionsMax) {
+        queue.window += 1
+        queue.successes = 0
+      }
+      return
+    }
+    if (!queue.open) return
+    if (nowMs - queue.lastDecreaseMs < decreaseEveryMs && queue.window > 1) return
+    queue.lastDecreaseMs = nowMs
+    const working = queue.successes > 0 && queue.window > 1
+    queue.window = Math.max(1, Math.floor(queue.window / 2))
+    queue.successes = 0
+    if (working) return
+    queue.window = 1
+    queue.failures += 1
+    const pauseMs = Math.min(closedMsMax, closedMsMin * 2 ** (queue.failures - 1))
+    queue.closedUntilMs = nowMs + pauseMs * (0.75 + this.#random.fraction() / 2)
+    this.#closed.add(queue)
+  }
+
+  /** Decides what each recipient's outcome means for it, tells the log, and files or frees its slot. */
+  #settle(
+    sequence: number,
+    attempt: Attempt,
+    slots: readonly number[],
+    outcomes: readonly Outcome[],
+    nowMs: number,
+  ): void {
+    const recipients: SettledRecipient[] = []
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slots[i] as number
+      const outcome = outcomes[i] as Outcome
+      const attempts = (this.slots.attempts[slot] as number) + 1
+      const recipient = this.slots.recipient[slot] as number
+      if (outcome.kind === 'delivered' || outcome.kind === 'bounced' || outcome.kind === 'expired') {
+        recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: 0 })
+        this.slots.release(slot)
+        continue
+      }
+      const expiresAtMs = (this.slots.acceptedAtMs[slot] as number) + this.#retry.expireAfterMs
+      const spread = 1 + this.#retry.jitter * (2 * this.#random.fraction() - 1)
+      // The last try comes when time is up, not after it.
+      const nextAtMs = Math.min(
+        Math.round(nowMs + this.#delayMs(attempts) * spread),
+        Math.max(expiresAtMs, nowMs + secondMs),
+      )
+      recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: nextAtMs })
+      this.slots.attempts[slot] = Math.min(attempts, 0xffff)
+      this.slots.nextAtMs[slot] = nextAtMs
+      if (outcome.kind === 'uncertain') this.slots.flags[slot] = (this.slots.flags[slot] as number) | mayBeDuplicateFlag
+      this.slots.setState(slot, slotStates.deferred)
+      this.#wheel.add(slot, nextAtMs, this.slots.next)
+    }
+    this.#actions.push({ kind: 'settle', sequence, attempt, recipients })
+  }
+
+  /** Delay after the given number of attempts; the last of the schedule repeats. */
+  #delayMs(attempts: number): number {
+    const { delaysMs } = this.#retry
+    return delaysMs[Math.min(attempts, delaysMs.length) - 1] ?? 0
+  }
+
+  #tick(nowMs: number): void {
+    const { slots } = this
+    this.#wheel.advance(
+      nowMs,
+      slots.next,
+      (slot) => slots.nextAtMs[slot] as number,
+      (slot) => {
+        if (this.#buryDead(slot)) return
+        slots.setState(slot, slotStates.ready)
+        this.#enqueue(this.#flows[slots.flow[slot] as number] as Flow, slot, nowMs)
+      },
+    )
+    for (const queue of this.#closed) {
+      if (queue.closedUntilMs > nowMs) continue
+      queue.closedUntilMs = 0
+      this.#closed.delete(queue)
+      this.#dispatch(queue, nowMs)
+    }
+    if (nowMs - this.#sweptAtMs < sweepEveryMs) return
+    this.#sweptAtMs = nowMs
+    this.#sweepExpired(nowMs)
+    this.#forgetIdle(nowMs)
+  }
+
+  /** By column, so that it reaches paused and blocked mail too. What is in flight has its answer soon. */
+  #sweepExpired(nowMs: number): void {
+    const { slots } = this
+    // One attempt is due exactly at expiry: a grace of a minute lets it happen.
+    const before = nowMs - this.#retry.expireAfterMs - minuteMs
+    for (let slot = 0; slot < slots.used; slot++) {
+      const state = slots.state[slot]
+      if (
+        (state !== slotStates.ready && state !== slotStates.deferred) ||
+        (slots.acceptedAtMs[slot] as number) > before
+      )
+        continue
+      const outcome: Outcome = {
+        kind: 'expired',
+        scope: 'recipient',
+        stage: 'route',
+        code: 0,
+        enhanced: '5.4.7',
+        text: `not delivered within ${formatDuration(this.#retry.expireAfterMs)}, after ${slots.attempts[slot]} attempts`,
+      }
+      slots.setState(slot, slotStates.dead)
+      const recipient = slots.recipient[slot] as number
+      const attempt = slots.attempts[slot] as number
+      const recipients = [{ recipient, attempt, outcome, nextAttemptAtMs: 0 }]
+      this.#actions.push({
+        kind: 'settle',
+        sequence: slots.sequence[slot] as number,
+        attempt: noAttempt(nowMs),
+        recipients,
+      })
+    }
+  }
+
+  /** Routes of domains that have had no mail for a day are forgotten; flows keep their numbers while slots may name them. */
+  #forgetIdle(nowMs: number): void {
+    if (this.slots.live > 0) return
+    for (const [domain, destination] of this.#destinations) {
+      if (!destination.routing && destination.validUntilMs < nowMs - dayMs) this.#destinations.delete(domain)
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * Stage 5, shape: decides who may send what, where and when.
+ *
+ *   in   admitted recipients, routes for their domains, reports of attempts, the time
+ *   out  grants for deliverers, outcomes to be logged with the time of the next attempt, questions for routing
+ *
+ * Always true:
+ *   1. Same events at the same times give the same actions: no I/O, no clock, randomness from a seed.
+ *   2. A recipient is in exactly one place: its flow's queue, the timer wheel, in flight, or settled.
+ *   3. A flow stands in a ring only while all its gates are open; nothing is looked at and put back.
+ *   4. Every grant is answered by one report; at most `window` grants per site are open.
+ */
+export {
+  type Admission,
+  type RouteAnswer,
+  Scheduler,
+  type SchedulerOptions,
+  type SettledRecipient,
+  type ShapeAction,
+  type ShapeEvent,
+} from './scheduler.ts'
+export { slotStates } from './slots.ts'
+export type { SiteQueue } from './flows.ts'

@@ -1,0 +1,153 @@
+/**
+ * The memory that a log's owner and the log thread share: the window with the log's newest bytes, and a few words of control.
+ *
+ *   owner       appends records into the window, closes batches, moves `closedTo`
+ *   log thread  writes what lies between `committedTo` and `closedTo`, syncs it, moves `committedTo`
+ *   readers     copy out of the window, then look at `writtenTo`: if it has moved a window's length past what they copied, the
+ *               copy is worthless and they read the file instead
+ *
+ * A byte at position p lies in the window at p mod windowBytes. Positions are 64-bit in shared memory, doubles elsewhere.
+ */
+import { invariant } from '../kernel/assert.ts'
+
+const words = { closedTo: 0, committedTo: 1, writtenTo: 2, count: 8 } as const
+const flags = { work: 0, done: 1, state: 2, freeMiB: 3, preparedOrdinal: 4, count: 8 } as const
+const segmentRingSize = 64
+/** Per segment: segment number, file ordinal, salt, first batch, creation time, end of what came before. */
+const segmentFields = 6
+
+export interface SegmentPlan {
+  readonly segment: number
+  readonly fileOrdinal: number
+  readonly salt: number
+  readonly firstBatch: number
+  readonly createdAtMs: number
+  readonly previousEnd: number
+}
+
+export type ChannelState = 'ok' | 'full' | 'broken'
+const states: readonly ChannelState[] = ['ok', 'full', 'broken']
+
+/** What is handed to another thread: structured-cloneable. */
+export interface ChannelMemory {
+  readonly name: string
+  readonly segmentBytes: number
+  readonly windowBytes: number
+  readonly control: SharedArrayBuffer
+  readonly window: SharedArrayBuffer
+}
+
+export function makeChannelMemory(name: string, segmentBytes: number, windowBytes: number): ChannelMemory {
+  invariant(
+    segmentBytes % windowBytes === 0 || windowBytes % segmentBytes === 0,
+    'window and segment must divide each other',
+  )
+  const control = new SharedArrayBuffer(words.count * 8 + flags.count * 4 + segmentRingSize * segmentFields * 8)
+  return { name, segmentBytes, windowBytes, control, window: new SharedArrayBuffer(windowBytes) }
+}
+
+export class Channel {
+  readonly name: string
+  readonly segmentBytes: number
+  readonly windowBytes: number
+  readonly window: Buffer
+  readonly #words: BigInt64Array
+  /** For Atomics.wait and waitAsync; index `workFlag` wakes the log thread, `doneFlag` the owner. */
+  readonly flags: Int32Array
+  readonly #segments: Float64Array
+
+  static readonly workFlag = flags.work
+  static readonly doneFlag = flags.done
+
+  constructor(memory: ChannelMemory) {
+    this.name = memory.name
+    this.segmentBytes = memory.segmentBytes
+    this.windowBytes = memory.windowBytes
+    this.window = Buffer.from(memory.window)
+    this.#words = new BigInt64Array(memory.control, 0, words.count)
+    this.flags = new Int32Array(memory.control, words.count * 8, flags.count)
+    this.#segments = new Float64Array(memory.control, words.count * 8 + flags.count * 4)
+  }
+
+  get closedTo(): number {
+    return Number(Atomics.load(this.#words, words.closedTo))
+  }
+
+  /** Owner: everything before `position` is complete and may be written. Wakes the log thread. */
+  close(position: number, wake: Int32Array): void {
+    Atomics.store(this.#words, words.closedTo, BigInt(position))
+    Atomics.add(wake, 0, 1)
+    Atomics.notify(wake, 0)
+  }
+
+  get committedTo(): number {
+    return Number(Atomics.load(this.#words, words.committedTo))
+  }
+
+  /** Log thread: everything before `position` is on disk. Wakes the owner. */
+  commit(position: number): void {
+    Atomics.store(this.#words, words.committedTo, BigInt(position))
+    this.wakeOwner()
+  }
+
+  wakeOwner(): void {
+    Atomics.add(this.flags, flags.done, 1)
+    Atomics.notify(this.flags, flags.done)
+  }
+
+  get writtenTo(): number {
+    return Number(Atomics.load(this.#words, words.writtenTo))
+  }
+
+  /** Owner: about to write window bytes up to `position`; what lay a window's length before it is gone. */
+  announceWrite(position: number): void {
+    Atomics.store(this.#words, words.writtenTo, BigInt(position))
+  }
+
+  /** Both sides, before the log is used: it begins at `position`. */
+  reset(position: number): void {
+    const at = BigInt(position)
+    for (const word of [words.closedTo, words.committedTo, words.writtenTo]) Atomics.store(this.#words, word, at)
+  }
+
+  get state(): ChannelState {
+    return states[Atomics.load(this.flags, flags.state)] as ChannelState
+  }
+
+  setState(state: ChannelState): void {
+    Atomics.store(this.flags, flags.state, states.indexOf(state))
+  }
+
+  get freeBytes(): number {
+    return Atomics.load(this.flags, flags.freeMiB) * 2 ** 20
+  }
+
+  setFreeBytes(bytes: number): void {
+    Atomics.store(this.flags, flags.freeMiB, Math.min(2 ** 31 - 1, Math.floor(bytes / 2 ** 20)))
+  }
+
+  /** Owner: what the log thread must write into the header of this segment before its first batch. */
+  planSegment(plan: SegmentPlan): void {
+    const at = (plan.segment % segmentRingSize) * segmentFields
+    this.#segments[at] = plan.segment
+    this.#segments[at + 1] = plan.fileOrdinal
+    this.#segments[at + 2] = plan.salt
+    this.#segments[at + 3] = plan.firstBatch
+    this.#segments[at + 4] = plan.createdAtMs
+    this.#segments[at + 5] = plan.previousEnd
+  }
+
+  segmentPlan(segment: number): SegmentPlan {
+    const at = (segment % segmentRingSize) * segmentFields
+    const fields = this.#segments
+    invariant(fields[at] === segment, `log ${this.name}: segment ${segment} was never planned`)
+    return {
+      segment,
+      fileOrdinal: fields[at + 1] as number,
+      salt: fields[at + 2] as number,
+      firstBatch: fields[at + 3] as number,
+      createdAtMs: fields[at + 4] as number,
+      previousEnd: fields[at + 5] as number,
+    }
+  }
+}

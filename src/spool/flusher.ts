@@ -1,0 +1,186 @@
+/**
+ * The log thread's work as a plain step over `disk`: write what the owners closed, sync it, say so. The thread calls it in a loop,
+ * the simulation calls it by hand, so that both run the same code.
+ *
+ * Order that everything rests on: segment file zero-filled, synced and its directory synced → header written and synced → batches
+ * written → fdatasync → `committedTo`. After the first error the log is broken for good: Linux reports a failed write-back once and then
+ * calls the page clean, so a second fdatasync would succeed over lost data.
+ */
+import type { Disk, DiskFile } from '../ports/disk.ts'
+import { MiB } from '../kernel/units.ts'
+import type { Channel } from './channel.ts'
+import {
+  formatVersion,
+  peekBatchHeader,
+  alignUp,
+  batchHeaderBytes,
+  segmentHeaderBytes,
+  writeSegmentHeader,
+} from './layout.ts'
+import { segmentFileName } from './files.ts'
+
+const zeros = Buffer.alloc(MiB)
+
+export interface FlusherOptions {
+  readonly disk: Disk
+  readonly channel: Channel
+  /** Directory of the log, under the disk's root. */
+  readonly directory: string
+  /** Below this much free space the log reports itself full: owners refuse new mail, outcomes still go in. */
+  readonly reserveBytes: number
+  readonly onError: (error: unknown) => void
+}
+
+interface OpenSegment {
+  readonly segment: number
+  readonly file: DiskFile
+}
+
+interface Spare {
+  readonly fileOrdinal: number
+  readonly file: DiskFile
+  filledBytes: number
+}
+
+export class Flusher {
+  readonly #disk: Disk
+  readonly #channel: Channel
+  readonly #directory: string
+  readonly #reserveBytes: number
+  readonly #onError: (error: unknown) => void
+  #open: OpenSegment | null = null
+  #spare: Spare | null = null
+
+  constructor(options: FlusherOptions) {
+    this.#disk = options.disk
+    this.#channel = options.channel
+    this.#directory = options.directory
+    this.#reserveBytes = options.reserveBytes
+    this.#onError = options.onError
+    this.checkSpace()
+  }
+
+  /** Does one piece of work; false when there was none, so that the thread may sleep. */
+  step(): boolean {
+    if (this.#channel.state === 'broken') return false
+    try {
+      return this.#flush() || this.#prepare()
+    } catch (error) {
+      this.#channel.setState('broken')
+      this.#channel.wakeOwner()
+      this.#onError(error)
+      return false
+    }
+  }
+
+  /** Writes what is closed and nothing else, for the end of the thread. */
+  drain(): void {
+    while (this.step() && this.#channel.committedTo < this.#channel.closedTo);
+  }
+
+  close(): void {
+    this.#open?.file.close()
+    this.#spare?.file.close()
+  }
+
+  #flush(): boolean {
+    const { committedTo, closedTo, segmentBytes } = this.#channel
+    if (closedTo === committedTo) return false
+    let at = committedTo
+    while (at < closedTo) {
+      const segment = Math.floor(at / segmentBytes)
+      const file = this.#segmentFile(segment)
+      const offset = at % segmentBytes
+      if (offset === 0) {
+        at += segmentHeaderBytes
+        continue
+      }
+      at = this.#writeRun(file, segment, at, Math.min(closedTo, (segment + 1) * segmentBytes))
+      file.dataSync()
+    }
+    this.#channel.commit(closedTo)
+    return true
+  }
+
+  /** Writes the batches in [from, to) of one segment. Neighbours that fill their span go out in one call; padding is not written. */
+  #writeRun(file: DiskFile, segment: number, from: number, to: number): number {
+    const { window, windowBytes, segmentBytes } = this.#channel
+    let runAt = from
+    let at = from
+    while (at < to) {
+      const header = peekBatchHeader(window, at % windowBytes)
+      const bytes = alignUp(batchHeaderBytes + header.payloadBytes)
+      const next = at + header.spanBytes
+      const contiguous = bytes === header.spanBytes && next % windowBytes !== 0 && next < to
+      if (!contiguous) {
+        file.writeAt(window, runAt % windowBytes, at + bytes - runAt, runAt - segment * segmentBytes)
+        runAt = next
+      }
+      at = next
+    }
+    return to
+  }
+
+  #segmentFile(segment: number): DiskFile {
+    if (this.#open?.segment === segment) return this.#open.file
+    this.#open?.file.close()
+    this.#open = null
+    const plan = this.#channel.segmentPlan(segment)
+    while (this.#spare?.fileOrdinal !== plan.fileOrdinal || this.#spare.filledBytes < this.#channel.segmentBytes) {
+      this.#fillSpare(plan.fileOrdinal)
+    }
+    const file = this.#spare.file
+    this.#spare = null
+    const header = Buffer.alloc(segmentHeaderBytes)
+    writeSegmentHeader(header, {
+      version: formatVersion,
+      log: this.#channel.name,
+      segment,
+      segmentBytes: this.#channel.segmentBytes,
+      salt: plan.salt,
+      firstBatch: plan.firstBatch,
+      createdAtMs: plan.createdAtMs,
+      previousEnd: plan.previousEnd,
+    })
+    file.writeAt(header, 0, header.length, 0)
+    file.dataSync()
+    this.#open = { segment, file }
+    return file
+  }
+
+  /** The next segment's file, a MiB at a time, so that no commit waits for 64 MiB of zeros. */
+  #prepare(): boolean {
+    if (this.#open === null) return false
+    const wanted = this.#channel.segmentPlan(this.#open.segment).fileOrdinal + 1
+    if (this.#spare !== null && this.#spare.filledBytes >= this.#channel.segmentBytes) return false
+    if (this.checkSpace() === 'full') return false
+    this.#fillSpare(wanted)
+    return true
+  }
+
+  #fillSpare(fileOrdinal: number): void {
+    if (this.#spare === null) {
+      const path = `${this.#directory}/${segmentFileName(fileOrdinal)}`
+      this.#spare = { fileOrdinal, file: this.#disk.create(path), filledBytes: 0 }
+    }
+    const spare = this.#spare
+    const bytes = Math.min(zeros.length, this.#channel.segmentBytes - spare.filledBytes)
+    spare.file.writeAt(zeros, 0, bytes, spare.filledBytes)
+    spare.filledBytes += bytes
+    // Synced in slices as well, so that the last one does not stall a commit for the whole file.
+    spare.file.dataSync()
+    if (spare.filledBytes >= this.#channel.segmentBytes) {
+      this.#disk.syncDirectory(this.#directory)
+      this.checkSpace()
+    }
+  }
+
+  /** Looks at the free space; the log thread also calls it when it has been idle for a second. */
+  checkSpace(): 'ok' | 'full' {
+    const freeBytes = this.#disk.freeBytes()
+    this.#channel.setFreeBytes(freeBytes)
+    const state = freeBytes < this.#reserveBytes ? 'full' : 'ok'
+    if (this.#channel.state !== 'broken') this.#channel.setState(state)
+    return state
+  }
+}

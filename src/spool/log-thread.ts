@@ -1,0 +1,58 @@
+/**
+ * The log thread: one per disk, serves every log on it. Sleeps in Atomics.wait, so that it costs nothing while idle and wakes without an event
+ * loop; all its calls block, and nobody else ever waits for a disk.
+ */
+import type { Disk } from '../ports/disk.ts'
+import { Channel, type ChannelMemory } from './channel.ts'
+import { Flusher } from './flusher.ts'
+import { spoolRoot } from './files.ts'
+
+export interface LogThreadMemory {
+  readonly channels: readonly ChannelMemory[]
+  /** [0] counts wakes, [1] asks it to stop. */
+  readonly wake: SharedArrayBuffer
+}
+
+export interface LogThreadOptions {
+  readonly disk: Disk
+  readonly memory: LogThreadMemory
+  readonly reserveBytes: number
+  readonly onError: (log: string, error: unknown) => void
+}
+
+const idleMs = 1_000
+
+/** Runs until asked to stop. Blocks its thread. */
+export function runLogThread(options: LogThreadOptions): void {
+  const wake = new Int32Array(options.memory.wake)
+  const flushers = options.memory.channels.map((memory) => {
+    const channel = new Channel(memory)
+    return new Flusher({
+      disk: options.disk,
+      channel,
+      directory: `${spoolRoot}/${memory.name}`,
+      reserveBytes: options.reserveBytes,
+      onError: (error) => options.onError(memory.name, error),
+    })
+  })
+  while (Atomics.load(wake, 1) === 0) {
+    const seen = Atomics.load(wake, 0)
+    let worked = false
+    for (const flusher of flushers) worked = flusher.step() || worked
+    if (worked) continue
+    if (Atomics.wait(wake, 0, seen, idleMs) === 'timed-out') for (const flusher of flushers) flusher.checkSpace()
+  }
+  // Whoever asked to stop has closed its batches: nothing may stay behind.
+  for (const flusher of flushers) {
+    flusher.drain()
+    flusher.close()
+  }
+}
+
+/** Asks the thread to finish what was closed and to end. */
+export function stopLogThread(memory: LogThreadMemory): void {
+  const wake = new Int32Array(memory.wake)
+  Atomics.store(wake, 1, 1)
+  Atomics.add(wake, 0, 1)
+  Atomics.notify(wake, 0)
+}

@@ -1,0 +1,258 @@
+/** Payloads of the records, as bytes and back. One encoder and one decoder per type, side by side. */
+import { invariant } from '../kernel/assert.ts'
+import { uuidBytes, uuidText } from '../kernel/ids.ts'
+import type { Attempt, DialogueStage, Outcome, OutcomeKind, OutcomeScope } from '../model/outcome.ts'
+import type { MailClass, SubmissionHead } from '../model/submission.ts'
+
+const classes: readonly MailClass[] = ['urgent', 'transactional', 'bulk']
+const kinds: readonly OutcomeKind[] = ['delivered', 'bounced', 'deferred', 'uncertain', 'expired']
+const scopes: readonly OutcomeScope[] = ['recipient', 'message', 'site']
+const stages: readonly DialogueStage[] = [
+  'route',
+  'resolve',
+  'connect',
+  'greeting',
+  'ehlo',
+  'starttls',
+  'auth',
+  'mail',
+  'rcpt',
+  'data',
+  'content',
+  'final',
+]
+
+export interface ChunkReference {
+  readonly position: number
+  readonly bytes: number
+}
+
+/**
+ * submission   id 16 | acceptedAt f64 | flags u8 | class u8 | content bytes f64 | inline bytes u32 | recipients u32 | chunks u32 | head bytes u32
+ *              | tenant, return path, From domain, client, added headers, recipients…: u16 length + UTF-8 each (added headers u32)
+ *              | chunks: position f64, bytes u32 each | inline content
+ */
+const fixedBytes = 50
+
+export interface StoredSubmission extends SubmissionHead {
+  readonly id: string
+  readonly acceptedAtMs: number
+  readonly contentBytes: number
+  /** Content that was spilled before the commit, in order; the inline content follows it. */
+  readonly chunks: readonly ChunkReference[]
+  /** Offset of the inline content in the payload. */
+  readonly inlineOffset: number
+  readonly inlineBytes: number
+}
+
+const utf8 = (text: string): number => Buffer.byteLength(text, 'utf8')
+
+export function submissionBytes(head: SubmissionHead, chunks: number, inlineBytes: number): number {
+  let bytes = fixedBytes + 12 + utf8(head.addedHeaders) + chunks * 12 + inlineBytes
+  bytes += utf8(head.tenant) + utf8(head.returnPath) + utf8(head.fromDomain) + utf8(head.client)
+  for (const recipient of head.recipients) bytes += 2 + utf8(recipient)
+  return bytes
+}
+
+/** Writes a submission's payload at `at`; returns the offset behind its inline content, which the caller copies in at the end. */
+export function writeSubmission(
+  into: Buffer,
+  at: number,
+  head: SubmissionHead,
+  facts: {
+    id: string
+    acceptedAtMs: number
+    contentBytes: number
+    chunks: readonly ChunkReference[]
+    inlineBytes: number
+  },
+): number {
+  const id = uuidBytes(facts.id)
+  invariant(id !== null, 'id is not a UUID')
+  id.copy(into, at)
+  into.writeDoubleLE(facts.acceptedAtMs, at + 16)
+  into.writeUInt8((head.eightBit ? 1 : 0) | (head.smtpUtf8 ? 2 : 0) | (head.dotLines ? 4 : 0), at + 24)
+  into.writeUInt8(classes.indexOf(head.mailClass), at + 25)
+  into.writeDoubleLE(facts.contentBytes, at + 26)
+  into.writeUInt32LE(facts.inlineBytes, at + 34)
+  into.writeUInt32LE(head.recipients.length, at + 38)
+  into.writeUInt32LE(facts.chunks.length, at + 42)
+  let next = at + fixedBytes
+  next = writeText16(into, next, head.tenant)
+  next = writeText16(into, next, head.returnPath)
+  next = writeText16(into, next, head.fromDomain)
+  next = writeText16(into, next, head.client)
+  const headerBytes = into.write(head.addedHeaders, next + 4, 'utf8')
+  into.writeUInt32LE(headerBytes, next)
+  next += 4 + headerBytes
+  for (const recipient of head.recipients) next = writeText16(into, next, recipient)
+  for (const chunk of facts.chunks) {
+    into.writeDoubleLE(chunk.position, next)
+    into.writeUInt32LE(chunk.bytes, next + 8)
+    next += 12
+  }
+  into.writeUInt32LE(next - at, at + 46)
+  return next
+}
+
+export function readSubmission(from: Buffer, at: number): StoredSubmission {
+  const flags = from.readUInt8(at + 24)
+  const recipientCount = from.readUInt32LE(at + 38)
+  const chunkCount = from.readUInt32LE(at + 42)
+  const cursor = { next: at + fixedBytes }
+  const tenant = readText16(from, cursor)
+  const returnPath = readText16(from, cursor)
+  const fromDomain = readText16(from, cursor)
+  const client = readText16(from, cursor)
+  const headerBytes = from.readUInt32LE(cursor.next)
+  const addedHeaders = from.toString('utf8', cursor.next + 4, cursor.next + 4 + headerBytes)
+  cursor.next += 4 + headerBytes
+  const recipients: string[] = []
+  for (let i = 0; i < recipientCount; i++) recipients.push(readText16(from, cursor))
+  const chunks: ChunkReference[] = []
+  for (let i = 0; i < chunkCount; i++) {
+    chunks.push({ position: from.readDoubleLE(cursor.next), bytes: from.readUInt32LE(cursor.next + 8) })
+    cursor.next += 12
+  }
+  return {
+    id: uuidText(from, at),
+    acceptedAtMs: from.readDoubleLE(at + 16),
+    tenant,
+    returnPath,
+    fromDomain,
+    client,
+    addedHeaders,
+    recipients,
+    chunks,
+    mailClass: classes[from.readUInt8(at + 25)] ?? 'transactional',
+    eightBit: (flags & 1) !== 0,
+    smtpUtf8: (flags & 2) !== 0,
+    dotLines: (flags & 4) !== 0,
+    contentBytes: from.readDoubleLE(at + 26),
+    inlineBytes: from.readUInt32LE(at + 34),
+    inlineOffset: cursor.next,
+  }
+}
+
+/** One recipient's share of an attempt: which outcome, and when the next attempt is due (0: never). */
+export interface RecipientOutcome {
+  readonly recipient: number
+  readonly attempt: number
+  readonly outcome: Outcome
+  readonly nextAttemptAtMs: number
+}
+
+export interface StoredOutcome {
+  readonly log: number
+  readonly atMs: number
+  readonly attempt: Attempt
+  readonly recipients: readonly RecipientOutcome[]
+}
+
+/**
+ * outcome   log u8 | count u16 | at f64 | started f64 | connected, envelope, finished i32 each | reused u8 | host, address, source, tls: text
+ *           | per recipient: recipient u32, attempt u16, next attempt f64, kind u8, scope u8, stage u8, code u16, enhanced text, reply text
+ *           (a reply equal to the one before it is stored as length 65535)
+ */
+const outcomeFixedBytes = 32
+const sameAsBefore = 0xffff
+
+export function outcomeBytes(stored: StoredOutcome): number {
+  const { attempt } = stored
+  let bytes =
+    outcomeFixedBytes + 8 + utf8(attempt.host) + utf8(attempt.address) + utf8(attempt.source) + utf8(attempt.tls)
+  let before = ''
+  for (const { outcome } of stored.recipients) {
+    bytes += 23 + utf8(outcome.enhanced) + (outcome.text === before ? 0 : utf8(outcome.text))
+    before = outcome.text
+  }
+  return bytes
+}
+
+export function writeOutcome(into: Buffer, at: number, stored: StoredOutcome): void {
+  const { attempt } = stored
+  into.writeUInt8(stored.log, at)
+  into.writeUInt16LE(stored.recipients.length, at + 1)
+  into.writeDoubleLE(stored.atMs, at + 3)
+  into.writeDoubleLE(attempt.startedAtMs, at + 11)
+  into.writeInt32LE(Math.round(attempt.connectedMs), at + 19)
+  into.writeInt32LE(Math.round(attempt.envelopeMs), at + 23)
+  into.writeInt32LE(Math.round(attempt.finishedMs), at + 27)
+  into.writeUInt8(attempt.reusedConnection ? 1 : 0, at + 31)
+  let next = at + outcomeFixedBytes
+  for (const text of [attempt.host, attempt.address, attempt.source, attempt.tls]) next = writeText16(into, next, text)
+  let before = ''
+  for (const { recipient, attempt: count, outcome, nextAttemptAtMs } of stored.recipients) {
+    into.writeUInt32LE(recipient, next)
+    into.writeUInt16LE(count, next + 4)
+    into.writeDoubleLE(nextAttemptAtMs, next + 6)
+    into.writeUInt8(kinds.indexOf(outcome.kind), next + 14)
+    into.writeUInt8(scopes.indexOf(outcome.scope), next + 15)
+    into.writeUInt8(stages.indexOf(outcome.stage), next + 16)
+    into.writeUInt16LE(outcome.code, next + 17)
+    next = writeText16(into, next + 19, outcome.enhanced)
+    if (outcome.text === before) {
+      into.writeUInt16LE(sameAsBefore, next)
+      next += 2
+    } else next = writeText16(into, next, outcome.text)
+    before = outcome.text
+  }
+}
+
+export function readOutcome(from: Buffer, at: number): StoredOutcome {
+  const count = from.readUInt16LE(at + 1)
+  const cursor = { next: at + outcomeFixedBytes }
+  const attempt: Attempt = {
+    startedAtMs: from.readDoubleLE(at + 11),
+    connectedMs: from.readInt32LE(at + 19),
+    envelopeMs: from.readInt32LE(at + 23),
+    finishedMs: from.readInt32LE(at + 27),
+    reusedConnection: from.readUInt8(at + 31) === 1,
+    host: readText16(from, cursor),
+    address: readText16(from, cursor),
+    source: readText16(from, cursor),
+    tls: readText16(from, cursor),
+  }
+  const recipients: RecipientOutcome[] = []
+  let before = ''
+  for (let i = 0; i < count; i++) {
+    const here = cursor.next
+    cursor.next += 19
+    const enhanced = readText16(from, cursor)
+    let text = before
+    if (from.readUInt16LE(cursor.next) === sameAsBefore) cursor.next += 2
+    else text = readText16(from, cursor)
+    before = text
+    recipients.push({
+      recipient: from.readUInt32LE(here),
+      attempt: from.readUInt16LE(here + 4),
+      nextAttemptAtMs: from.readDoubleLE(here + 6),
+      outcome: {
+        kind: kinds[from.readUInt8(here + 14)] ?? 'deferred',
+        scope: scopes[from.readUInt8(here + 15)] ?? 'recipient',
+        stage: stages[from.readUInt8(here + 16)] ?? 'final',
+        code: from.readUInt16LE(here + 17),
+        enhanced,
+        text,
+      },
+    })
+  }
+  return { log: from.readUInt8(at), atMs: from.readDoubleLE(at + 3), attempt, recipients }
+}
+
+/** An outcome that settles its recipient for good. */
+export const isFinal = (kind: OutcomeKind): boolean => kind === 'delivered' || kind === 'bounced' || kind === 'expired'
+
+function writeText16(into: Buffer, at: number, text: string): number {
+  const bytes = into.write(text, at + 2, 'utf8')
+  invariant(bytes < sameAsBefore, 'text is too long for a record')
+  into.writeUInt16LE(bytes, at)
+  return at + 2 + bytes
+}
+
+function readText16(from: Buffer, cursor: { next: number }): string {
+  const bytes = from.readUInt16LE(cursor.next)
+  const text = from.toString('utf8', cursor.next + 2, cursor.next + 2 + bytes)
+  cursor.next += 2 + bytes
+  return text
+}

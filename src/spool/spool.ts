@@ -1,0 +1,35 @@
+/**
+ * Stage 3, spool: makes a submission durable, and hands it to routing.
+ *
+ *   in   a transaction per submission: content in any split, then a commit with its envelope (ports/submissions.ts)
+ *        outcomes, from the scheduler
+ *   out  every submission, once, after the batch that holds it is on disk; single records by position for whoever sends them
+ *
+ * Always true:
+ *   1. `commit` settles only after fdatasync covered the submission's last byte.
+ *   2. One thread appends to a log, one thread writes its files. Nobody else ever does.
+ *   3. Nothing is appended to a segment of an earlier run; nothing on disk is changed before recovery has understood it.
+ *
+ *   log   [ segment 41 | old ][ segment 42 | old ][ segment 43 | batch | batch | batch … ]
+ *                                                         ^ committed   ^ closed  ^ open batch, in the window
+ *
+ * The bytes are drawn in layout.ts, the states after a crash are the table in recovery.ts.
+ */
+export { type LogThreadMemory, runLogThread, stopLogThread } from './log-thread.ts'
+export { Channel } from './channel.ts'
+export { Flusher } from './flusher.ts'
+export { takeSpoolLock } from './lock.ts'
+export { type Checksum, zlibChecksum } from './layout.ts'
+export {
+  makeSpoolDirectories,
+  makeSpoolMemory,
+  openSpool,
+  type PendingSubmission,
+  type RecoveryReport,
+  type Spool,
+  type SpoolOptions,
+} from './open.ts'
+export { outcomeLog, intakeLog, spoolRoot } from './files.ts'
+export { isFinal, readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
+export type { PendingRecipient } from './pending.ts'
+export { type DumpEntry, dumpSpool, findSubmission, fsckSpool, type FsckReport, statSpool } from './inspect.ts'

@@ -1,0 +1,221 @@
+/**
+ * Port `submissions` on an intake log: transactions, and the pace of commits.
+ *
+ * A transaction stages up to 64 KiB; what goes beyond is spilled as chunk records, so that 50 MB never sit in memory. Its commit record holds
+ * the rest. A batch goes to the log thread at once when no transaction is open that could soon join it, otherwise after `commitDelayMs` or at
+ * `commitBytesMax`; one flush is in flight at a time, and what gathers meanwhile is the next one.
+ */
+import { BoundedQueue } from '../kernel/bounded-queue.ts'
+import type { Clock, Timer } from '../kernel/clock.ts'
+import { uuidV7 } from '../kernel/ids.ts'
+import type { Random } from '../kernel/random.ts'
+import { type Failure, failures } from '../model/failures.ts'
+import type { SubmissionHead } from '../model/submission.ts'
+import type { Submissions, Transaction } from '../ports/submissions.ts'
+import { recordTypes } from './layout.ts'
+import { commitsWaitingMax, stageBytes } from './limits.ts'
+import { type ChunkReference, submissionBytes, writeSubmission } from './records.ts'
+import { StagePool } from './stage-pool.ts'
+import type { LogWriter } from './writer.ts'
+
+export interface SubmissionLogOptions {
+  readonly writer: LogWriter
+  readonly clock: Clock
+  readonly random: Random
+  readonly nextSequence: number
+  readonly commitDelayMs: number
+  readonly commitBytesMax: number
+}
+
+interface Waiting {
+  readonly end: number
+  readonly settled: (failure: Failure | null) => void
+}
+
+export class SubmissionLog implements Submissions {
+  readonly #writer: LogWriter
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #commitDelayMs: number
+  readonly #commitBytesMax: number
+  readonly #stages = new StagePool()
+  #nextSequence: number
+  #open = 0
+  #accepting = true
+  readonly #waiting = new BoundedQueue<Waiting>(commitsWaitingMax.value)
+  /** Transactions that wait for room in the window, with what to do once there is some. */
+  #stalled: (() => void)[] = []
+  #pace: Timer | null = null
+
+  constructor(options: SubmissionLogOptions) {
+    this.#writer = options.writer
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#nextSequence = options.nextSequence
+    this.#commitDelayMs = options.commitDelayMs
+    this.#commitBytesMax = options.commitBytesMax
+  }
+
+  get openTransactions(): number {
+    return this.#open
+  }
+
+  begin(_expectedBytes: number): Transaction | Failure {
+    if (!this.#accepting) return failures.draining
+    const { state } = this.#writer.channel
+    if (state === 'broken') return failures.spoolBroken
+    if (state === 'full') return failures.spoolFull
+    if (this.#waiting.size >= commitsWaitingMax.value - this.#open) return failures.spoolBusy
+    if (this.#writer.backlogBytes > this.#writer.channel.windowBytes * 0.75) return failures.spoolBusy
+    this.#open += 1
+    return new StagedTransaction(this, uuidV7(this.#clock, this.#random))
+  }
+
+  /** No new transactions; those that are open may finish. */
+  close(): void {
+    this.#accepting = false
+  }
+
+  /** The log thread has moved: releases what is on disk, lets the stalled go on, and starts the next flush if one is due. */
+  poll(): void {
+    const { channel } = this.#writer
+    if (channel.state === 'broken') return this.#fail()
+    const committedTo = channel.committedTo
+    for (let next = this.#waiting.peek(); next !== undefined && next.end <= committedTo; next = this.#waiting.peek()) {
+      this.#waiting.shift()
+      next.settled(null)
+    }
+    if (this.#stalled.length > 0 && !this.#crowded()) {
+      const stalled = this.#stalled
+      this.#stalled = []
+      for (const resume of stalled) resume()
+    }
+    this.#flushIfDue()
+  }
+
+  /** Spills a full stage. False when the window is so full of bytes not yet on disk that the source should pause. */
+  spill(transaction: StagedTransaction): boolean {
+    while (transaction.stagedBytes >= stageBytes.value && this.#writer.hasRoomFor(transaction.stagedBytes)) {
+      transaction.sequence ||= this.#nextSequence++
+      const bytes = transaction.stagedBytes
+      const position = this.#writer.start(recordTypes.chunk, transaction.sequence, bytes)
+      transaction.stage.copy(this.#writer.channel.window, this.#writer.payloadOffset, 0, bytes)
+      this.#writer.finish()
+      transaction.chunks.push({ position, bytes })
+      transaction.stagedBytes = 0
+    }
+    if (this.#writer.openBatchBytes >= this.#commitBytesMax) this.#flushIfDue()
+    if (!this.#crowded()) return true
+    this.#stalled.push(() => transaction.onDrain?.())
+    return false
+  }
+
+  commit(transaction: StagedTransaction, head: SubmissionHead, settled: (failure: Failure | null) => void): void {
+    const payloadBytes = submissionBytes(head, transaction.chunks.length, transaction.stagedBytes)
+    if (!this.#writer.hasRoomFor(payloadBytes)) {
+      this.#stalled.push(() => this.commit(transaction, head, settled))
+      return
+    }
+    this.#open -= 1
+    transaction.sequence ||= this.#nextSequence++
+    const window = this.#writer.channel.window
+    this.#writer.start(recordTypes.submission, transaction.sequence, payloadBytes)
+    const inlineAt = writeSubmission(window, this.#writer.payloadOffset, head, {
+      id: transaction.id,
+      acceptedAtMs: this.#clock.nowMs(),
+      contentBytes: transaction.contentBytes,
+      chunks: transaction.chunks,
+      inlineBytes: transaction.stagedBytes,
+    })
+    transaction.stage.copy(window, inlineAt, 0, transaction.stagedBytes)
+    this.#writer.finish()
+    this.#stages.give(transaction.stage)
+    this.#waiting.push({ end: this.#writer.endOfOpenBatch, settled })
+    this.#flushIfDue()
+  }
+
+  abort(transaction: StagedTransaction): void {
+    this.#open -= 1
+    this.#stages.give(transaction.stage)
+    if (this.#open === 0) this.#flushIfDue()
+  }
+
+  takeStage(bytes: number): Buffer {
+    return this.#stages.take(bytes)
+  }
+
+  giveStage(stage: Buffer): void {
+    this.#stages.give(stage)
+  }
+
+  #crowded(): boolean {
+    return this.#writer.backlogBytes > this.#writer.channel.windowBytes / 2
+  }
+
+  #flushIfDue(): void {
+    const { channel, openBatchBytes } = this.#writer
+    if (openBatchBytes === 0 || channel.closedTo !== channel.committedTo) return
+    if (this.#open === 0 || openBatchBytes >= this.#commitBytesMax || this.#commitDelayMs === 0) return this.#flush()
+    this.#pace ??= this.#clock.after(this.#commitDelayMs, () => {
+      this.#pace = null
+      if (channel.closedTo === channel.committedTo) this.#flush()
+    })
+  }
+
+  #flush(): void {
+    this.#pace?.cancel()
+    this.#pace = null
+    this.#writer.closeBatch()
+  }
+
+  #fail(): void {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
+      next.settled(failures.spoolBroken)
+    const stalled = this.#stalled
+    this.#stalled = []
+    for (const resume of stalled) resume()
+  }
+}
+
+const nothing = Buffer.alloc(0)
+
+class StagedTransaction implements Transaction {
+  readonly #log: SubmissionLog
+  readonly id: string
+  onDrain: (() => void) | null = null
+  contentBytes = 0
+  stage: Buffer = nothing
+  stagedBytes = 0
+  /** 0 until something of it is in the log. */
+  sequence = 0
+  readonly chunks: ChunkReference[] = []
+
+  constructor(log: SubmissionLog, id: string) {
+    this.#log = log
+    this.id = id
+  }
+
+  append(bytes: Buffer, start: number, end: number): boolean {
+    const length = end - start
+    if (this.stagedBytes + length > this.stage.length) this.#grow(this.stagedBytes + length)
+    bytes.copy(this.stage, this.stagedBytes, start, end)
+    this.stagedBytes += length
+    this.contentBytes += length
+    return this.stagedBytes < stageBytes.value || this.#log.spill(this)
+  }
+
+  commit(head: SubmissionHead, settled: (failure: Failure | null) => void): void {
+    this.#log.commit(this, head, settled)
+  }
+
+  abort(): void {
+    this.#log.abort(this)
+  }
+
+  #grow(bytes: number): void {
+    const larger = this.#log.takeStage(bytes)
+    this.stage.copy(larger, 0, 0, this.stagedBytes)
+    this.#log.giveStage(this.stage)
+    this.stage = larger
+  }
+}

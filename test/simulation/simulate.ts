@@ -1,0 +1,36 @@
+/** `npm run simulate [-- SEEDS [FIRST]]`: power cuts over many seeds, then each mutant until it is caught. */
+import { mutants, runPowerCuts } from './power-cuts.ts'
+
+const seeds = Number(process.argv[2] ?? 1_000)
+const first = Number(process.argv[3] ?? 1)
+let crashes = 0
+let acknowledged = 0
+let failed = 0
+for (let seed = first; seed < first + seeds; seed++) {
+  try {
+    const life = runPowerCuts(seed)
+    crashes += life.crashes
+    acknowledged += life.acknowledged
+  } catch (error) {
+    failed += 1
+    console.error(`seed ${seed}: ${(error as Error).message}`)
+  }
+}
+console.log(
+  `power cuts: ${seeds} seeds, ${crashes} crashes, ${acknowledged} messages acknowledged, ${failed} seeds failed`,
+)
+
+for (const mutant of mutants) {
+  let caught = 0
+  for (let seed = first; seed < first + 200; seed++) {
+    try {
+      runPowerCuts(seed, mutant)
+    } catch {
+      caught += 1
+    }
+  }
+  console.log(`mutant "${mutant}": caught by ${caught} of 200 seeds`)
+  if (caught === 0) failed += 1
+}
+console.log(`${seeds - failed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
