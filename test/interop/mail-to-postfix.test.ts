@@ -1,7 +1,7 @@
 /** Clients that people have → the engine, configured as for production → a real Postfix, which keeps the mail in a folder. */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -21,6 +21,8 @@ let receiver: Postfix
 let engine: Engine
 
 before(async () => {
+  // Postfix runs as users of its own, which must get through to their folders.
+  chmodSync(directory, 0o755)
   receiver = await startReceiver(join(directory, 'receiver'))
   engine = await startEngine({
     directory: join(directory, 'engine'),

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { acceptsConnections, until } from './wait.ts'
 
 export interface PostfixOptions {
-  /** Is made if absent; Postfix wants it readable by its own user, so it becomes mode 755. */
+  /** Is made if absent and becomes mode 755: Postfix's own users must reach it, so its parents must be open too. */
   readonly directory: string
   readonly port: number
   /** Lines of main.cf beyond what is needed to stand alone. */
