@@ -9,7 +9,10 @@ export interface Signer {
 export interface Signing {
   /** Body bytes, CRLF line ends, as they will be sent before dot-stuffing. */
   body(bytes: Uint8Array): void
-  /** How many bytes `fields` will give for the same arguments. Costs no signature and needs no body: SIZE is announced before either. */
+  /**
+   * How many bytes `fields` will give, which must then get the same arguments. Costs no signature and needs no body: SIZE is
+   * announced before either.
+   */
   fieldsBytes(header: Buffer, timeSeconds: number): number
   /**
    * The DKIM-Signature fields, one per key, each ending in CRLF, to be put in front of the message.
