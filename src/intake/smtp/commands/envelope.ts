@@ -1,0 +1,54 @@
+/** MAIL and RCPT (RFC 5321 §4.1.1.2, §4.1.1.3): who sends, and to whom. Only clients that are known may; there is no open relay. */
+import { failures } from '../../../model/failures.ts'
+import type { Client } from '../../../ports/clients.ts'
+import { parseMail, parseRcpt } from '../../../standards/smtp-command.ts'
+import { IncomingMessage } from '../message.ts'
+import type { Session } from '../session.ts'
+
+export function mail(session: Session, args: string): void {
+  const { clients, config } = session.server
+  if (session.hello === '') return session.bad('503 5.5.1 send EHLO first')
+  if (session.message !== null) return session.bad('503 5.5.1 a message is already open')
+  const client = knownClient(session)
+  if (client === null) return
+  const command = parseMail(args)
+  if (command.problem !== null) {
+    if (command.smtp.endsWith('5.1.7')) session.refuseAs('address', `${command.smtp} ${command.problem}`, 'mail')
+    else session.bad(`${command.smtp} ${command.problem}`)
+    return
+  }
+  const { mailbox, sizeBytes, smtpUtf8 } = command
+  if (mailbox !== null && !mailbox.ascii && !smtpUtf8) return session.refuse(failures.smtpUtf8Needed, 'mail')
+  if (mailbox?.literal === true) return session.refuse(failures.addressLiteral, 'mail') // no notice could ever reach it
+  if (sizeBytes > config.messageBytesMax) return session.refuse(failures.messageTooBig(config.messageBytesMax), 'mail') // RFC 1870 §6.1
+  if (!clients.maySendAs(client, mailbox?.address ?? '')) return session.refuse(failures.senderNotAllowed, 'mail')
+  session.message = new IncomingMessage(command, config.messageBytesMax)
+  session.reply('250 2.1.0 sender ok')
+}
+
+export function rcpt(session: Session, args: string): void {
+  const { config, hostname } = session.server
+  if (knownClient(session) === null) return
+  const message = session.message
+  if (message === null) return session.bad('503 5.5.1 send MAIL first')
+  if (message.begun) return session.bad('503 5.5.1 the content has begun')
+  const command = parseRcpt(args)
+  if (command.problem !== null) {
+    if (command.smtp.endsWith('5.1.3')) session.refuseAs('address', `${command.smtp} ${command.problem}`, 'rcpt')
+    else session.bad(`${command.smtp} ${command.problem}`)
+    return
+  }
+  const { mailbox } = command
+  if (mailbox !== null && !mailbox.ascii && !message.smtpUtf8) return session.refuse(failures.smtpUtf8Needed, 'rcpt')
+  if (mailbox?.literal === true) return session.refuse(failures.addressLiteral, 'rcpt')
+  if (message.recipients.length >= config.recipientsMax) return session.refuse(failures.tooManyRecipients, 'rcpt')
+  message.addRecipient(mailbox?.address ?? `postmaster@${hostname}`, mailbox?.ascii ?? true)
+  session.reply('250 2.1.5 recipient ok')
+}
+
+/** Null: refused, and told how to become known, where there is a way (RFC 4954 §6). */
+function knownClient(session: Session): Client | null {
+  if (session.client !== null) return session.client
+  session.refuse(session.authAvailable ? failures.authenticationRequired : failures.relayDenied, 'mail')
+  return null
+}

@@ -1,0 +1,101 @@
+/** A session's socket: bytes in, replies out, TLS in between. Errors of either socket end in one place, `#gone`. */
+import type { Socket } from 'node:net'
+import { type SecureContext, TLSSocket } from 'node:tls'
+import type { Timer } from '../../kernel/clock.ts'
+import { handshakeMsMax, lingerMsMax } from './limits.ts'
+import type { Peer, SmtpServer } from './server.ts'
+import { type Link, Session } from './session.ts'
+
+export class Connection implements Link {
+  readonly session: Session
+  readonly #server: SmtpServer
+  readonly #secureContext: SecureContext | null
+  readonly #onGone: (connection: Connection) => void
+  #socket: Socket
+  #handshake: Timer | null = null
+  #linger: Timer | null = null
+  #isGone = false
+
+  constructor(
+    server: SmtpServer,
+    peer: Peer,
+    socket: Socket,
+    tls: { mode: 'none' | 'offered' | 'implicit'; context: SecureContext | null },
+    onGone: (connection: Connection) => void,
+  ) {
+    this.#server = server
+    this.#socket = socket
+    this.#secureContext = tls.context
+    this.#onGone = onGone
+    socket.setNoDelay(true)
+    socket.on('error', ignore)
+    socket.once('close', () => this.#gone())
+    this.session = new Session(server, peer, this, tls.mode)
+    if (tls.mode !== 'implicit') this.#listen(socket)
+  }
+
+  send(replies: string): boolean {
+    return this.#socket.write(replies, 'latin1')
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  startTls(): void {
+    const plain = this.#socket
+    // Whatever still arrives in plain text is TLS's to refuse (RFC 3207 §4.2).
+    plain.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain')
+    const secure = new TLSSocket(plain, { isServer: true, secureContext: this.#secureContext as SecureContext })
+    this.#socket = secure
+    this.#handshake = this.#server.clock.after(handshakeMsMax.value, () => this.destroy())
+    secure.on('error', ignore)
+    secure.once('close', () => this.#gone())
+    secure.once('secure', () => {
+      this.#endHandshake()
+      this.#server.counters.tlsHandshakes++
+      this.#listen(secure)
+      this.session.secured()
+    })
+  }
+
+  end(): void {
+    this.#socket.end()
+    // What the peer still sends is read and forgotten: closing over unread bytes would reset the connection, and the last reply with it.
+    this.#socket.resume()
+    this.#linger ??= this.#server.clock.after(lingerMsMax.value, () => this.destroy())
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', (chunk: Buffer) => this.session.input(chunk))
+    socket.on('end', () => this.session.peerEnded())
+    socket.on('drain', () => this.session.sendReady())
+  }
+
+  #endHandshake(): void {
+    this.#handshake?.cancel()
+    this.#handshake = null
+  }
+
+  #gone(): void {
+    if (this.#isGone) return
+    this.#isGone = true
+    if (this.#handshake !== null) this.#server.counters.tlsFailures++
+    this.#endHandshake()
+    this.#linger?.cancel()
+    this.session.lost()
+    this.#socket.destroy()
+    this.#onGone(this)
+  }
+}
+
+/** 'close' follows and says all there is to do. */
+function ignore(): void {}

@@ -1,0 +1,234 @@
+/** The SMTP server's ports: whom they let in, how many at once, and how they close. */
+import { createServer, isIPv6, type Server, type Socket } from 'node:net'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import type { ListenerConfig, SmtpConfig, TlsConfig } from '../../config/compiled.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { PosthasteError } from '../../kernel/errors.ts'
+import { failures } from '../../model/failures.ts'
+import type { Clients } from '../../ports/clients.ts'
+import type { Submissions } from '../../ports/submissions.ts'
+import { Connection } from './connection.ts'
+import { LoginGuard } from './login-guard.ts'
+import type { IntakeCounters, IntakeLogEvent, Peer, SmtpServer } from './server.ts'
+
+export interface SmtpIntakeOptions {
+  readonly config: SmtpConfig
+  /** Our name in the greeting, Received and Message-ID. */
+  readonly hostname: string
+  /** Null: no TLS is offered, and a listener with implicit TLS cannot start. */
+  readonly tls: TlsConfig | null
+  readonly submissions: Submissions
+  readonly clients: Clients
+  readonly clock: Clock
+  /** Gets every refusal. Best effort: it must not throw, and nothing waits for it. */
+  readonly log: (event: IntakeLogEvent) => void
+  readonly counters: IntakeCounters
+}
+
+export interface SmtpIntake {
+  /** Where it listens, in the order of the configuration, with the ports that the system chose for port 0. */
+  readonly addresses: readonly { readonly address: string; readonly port: number }[]
+  /** Open now. */
+  readonly connections: number
+  /**
+   * Stops listening, sends idle sessions away with 421, lets open messages finish. Resolves when the last connection is gone, which
+   * after `deadlineMs` it is by force.
+   */
+  stop(deadlineMs: number): Promise<void>
+}
+
+/** Without `tls` it is taken for a port that is greeted in plain text. */
+export type RefusingListener = Pick<ListenerConfig, 'address' | 'port'> & Partial<Pick<ListenerConfig, 'tls'>>
+
+/** Throws PosthasteError when a port cannot be had or the certificate cannot be used; then none is listened on. */
+export async function startSmtpIntake(options: SmtpIntakeOptions): Promise<SmtpIntake> {
+  const { clock, ...shared } = options
+  const server: SmtpServer = { ...shared, clock, guard: new LoginGuard(clock), draining: false }
+  const doors = new Doors(server)
+  const listeners = await listenOnAll(options.config.listeners, (listener) => {
+    // One context each: a session ticket of one port is worth nothing on another.
+    const context = secureContext(options.tls, listener)
+    const mode = listener.tls === 'offered' && context === null ? 'none' : listener.tls
+    return createServer({ allowHalfOpen: true }, (socket) => doors.enter(socket, { mode, context }))
+  })
+  return {
+    addresses: listeners.map(addressOf),
+    get connections() {
+      return doors.connections.size
+    },
+    async stop(deadlineMs) {
+      const closed = Promise.all(listeners.map(closeServer))
+      server.draining = true
+      for (const connection of doors.connections) connection.session.drain()
+      const force = clock.after(deadlineMs, () => {
+        for (const connection of doors.connections) connection.destroy()
+      })
+      await closed
+      force.cancel()
+    },
+  }
+}
+
+/** Listens where the SMTP server would, and tells everyone `reply`, a 421 line without its CRLF: mail cannot be taken now. */
+export async function refuseConnections(
+  configured: readonly RefusingListener[],
+  reply: string,
+): Promise<{ readonly addresses: SmtpIntake['addresses']; close(): Promise<void> }> {
+  const open = new Set<Socket>()
+  const listeners = await listenOnAll(configured, (listener) =>
+    createServer((socket) => {
+      open.add(socket)
+      socket.once('close', () => open.delete(socket))
+      turnAway(socket, listener.tls === 'implicit' ? '' : `${reply}\r\n`)
+    }),
+  )
+  return {
+    addresses: listeners.map(addressOf),
+    async close() {
+      const closed = Promise.all(listeners.map(closeServer))
+      for (const socket of open) socket.destroy()
+      await closed
+    },
+  }
+}
+
+/** Counts who is inside. */
+class Doors {
+  readonly connections = new Set<Connection>()
+  readonly #server: SmtpServer
+  readonly #perNetwork = new Map<string, number>()
+
+  constructor(server: SmtpServer) {
+    this.#server = server
+  }
+
+  enter(socket: Socket, tls: { mode: ListenerConfig['tls']; context: SecureContext | null }): void {
+    const { config, counters } = this.#server
+    const peer = peerOf(socket)
+    const inside = this.#perNetwork.get(peer.network) ?? 0
+    const full =
+      this.connections.size >= config.connectionsMax || (!peer.loopback && inside >= config.connectionsPerAddressMax)
+    if (full) {
+      counters.connectionsRefused++
+      const { smtp, say } = failures.tooManyConnections
+      turnAway(socket, tls.mode === 'implicit' ? '' : `${smtp} ${say}\r\n`)
+      return
+    }
+    counters.connections++
+    this.#perNetwork.set(peer.network, inside + 1)
+    this.connections.add(new Connection(this.#server, peer, socket, tls, (gone) => this.#leave(gone, peer.network)))
+  }
+
+  #leave(connection: Connection, network: string): void {
+    this.connections.delete(connection)
+    const inside = (this.#perNetwork.get(network) ?? 1) - 1
+    if (inside === 0) this.#perNetwork.delete(network)
+    else this.#perNetwork.set(network, inside)
+  }
+}
+
+/** On a port with implicit TLS there is nobody who would understand a word: '' just closes. */
+function turnAway(socket: Socket, reply: string): void {
+  socket.on('error', () => {})
+  socket.end(reply, 'latin1', () => socket.destroySoon())
+}
+
+function peerOf(socket: Socket): Peer {
+  const raw = socket.remoteAddress ?? ''
+  const address = raw.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+  const network = isIPv6(address) ? slash64(address) : address
+  return { address, network, loopback: address === '::1' || address.startsWith('127.') }
+}
+
+/** The first four groups of an IPv6 address, as the system writes it. */
+function slash64(address: string): string {
+  const [head, tail] = address.split('::').map((part) => (part === '' ? [] : part.split(':')))
+  const groups = [...(head ?? [])]
+  if (tail !== undefined) groups.push(...Array<string>(8 - groups.length - tail.length).fill('0'), ...tail)
+  return `${groups.slice(0, 4).join(':')}::/64`
+}
+
+function secureContext(tls: TlsConfig | null, listener: ListenerConfig): SecureContext | null {
+  if (tls === null && listener.tls === 'implicit') {
+    throw new PosthasteError(
+      'tls_certificate_missing',
+      `the listener on ${listener.address}:${listener.port} has implicit TLS, but there is no certificate`,
+      'Configure a certificate and its key, or set the listener’s TLS to "none".',
+      { exitCode: 78 },
+    )
+  }
+  if (tls === null || listener.tls === 'none') return null
+  try {
+    return createSecureContext({ cert: tls.certificatePem, key: tls.keyPem, minVersion: 'TLSv1.2' }) // RFC 8996
+  } catch (cause) {
+    throw new PosthasteError(
+      'tls_certificate_unusable',
+      `the TLS certificate or its key cannot be used: ${(cause as Error).message}`,
+      'Check that both are PEM, and that the key belongs to the certificate.',
+      { exitCode: 78, cause },
+    )
+  }
+}
+
+async function listenOnAll<L extends RefusingListener>(
+  configured: readonly L[],
+  create: (listener: L) => Server,
+): Promise<Server[]> {
+  const servers: Server[] = []
+  try {
+    for (const listener of configured) {
+      const server = create(listener)
+      await listen(server, listener)
+      servers.push(server)
+    }
+  } catch (error) {
+    await Promise.all(servers.map(closeServer))
+    throw error
+  }
+  return servers
+}
+
+function listen(server: Server, listener: RefusingListener): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(listenFailure(listener, error)))
+    server.listen({ host: listener.address, port: listener.port, backlog: 511 }, () => {
+      server.removeAllListeners('error')
+      // Accepting may fail for want of descriptors; those who wait are accepted later.
+      server.on('error', () => {})
+      resolve()
+    })
+  })
+}
+
+function listenFailure(listener: RefusingListener, error: NodeJS.ErrnoException): PosthasteError {
+  const where = isIPv6(listener.address)
+    ? `[${listener.address}]:${listener.port}`
+    : `${listener.address}:${listener.port}`
+  const known: Record<string, readonly [string, string]> = {
+    EADDRINUSE: ['another program listens there', 'Stop that program, or choose another port in smtp.listeners.'],
+    EACCES: [
+      'this user may not',
+      'Ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in smtp.listeners.',
+    ],
+    EADDRNOTAVAIL: [
+      'this machine does not have that address',
+      'Correct the address in smtp.listeners; 0.0.0.0 and :: stand for all.',
+    ],
+  }
+  const [why, cure] = known[error.code ?? ''] ?? [error.message, 'Correct smtp.listeners.']
+  return new PosthasteError('smtp_listen_failed', `cannot listen for SMTP on ${where}: ${why}`, cure, {
+    exitCode: 69,
+    cause: error,
+  })
+}
+
+function addressOf(server: Server): { address: string; port: number } {
+  const bound = server.address()
+  return typeof bound === 'object' && bound !== null
+    ? { address: bound.address, port: bound.port }
+    : { address: '', port: 0 }
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()))
+}

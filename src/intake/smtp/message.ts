@@ -1,0 +1,219 @@
+/**
+ * One message on its way in: the envelope that MAIL opened, and the content that DATA or BDAT brings. It lives from MAIL to the
+ * reply after the content, or to the session's `reset()`; nothing of it outlives either.
+ *
+ * What is wrong with the content is known at its end, and told in a fixed order, so that the answer does not depend on how
+ * the network cut the stream. Once something is wrong, the bytes are still read but no longer kept.
+ */
+import { invariant } from '../../kernel/assert.ts'
+import { type Failure, failures } from '../../model/failures.ts'
+import { isFailure, type Submissions, type Transaction } from '../../ports/submissions.ts'
+import { type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
+import type { MailCommand } from '../../standards/smtp-command.ts'
+import { ContentScanner, type ContentSink } from './content.ts'
+import { headerBytesMax, headerFieldsMax, receivedFieldsMax } from './limits.ts'
+import { dateField, messageIdField, receivedField, type Trace } from './trace.ts'
+
+const nothing = Buffer.alloc(0)
+const crlf = Buffer.from('\r\n')
+const headerBytesAtFirst = 4_096
+
+/** Told when the spool wants no more content for now, and when it does again. */
+export interface SpoolFlow {
+  spoolFull(): void
+  readonly spoolReady: () => void
+}
+
+export class IncomingMessage implements ContentSink {
+  readonly returnPath: string
+  readonly recipients: string[] = []
+  readonly smtpUtf8: boolean
+  /** Given by the spool; '' until commit. */
+  id = ''
+  /** Octets of content so far, kept or not. */
+  contentBytes = 0
+  /** BDAT commands so far. */
+  chunks = 0
+  readonly #declaredBytes: number
+  readonly #contentBytesMax: number
+  #nonAsciiAddress: boolean
+  #scanner: ContentScanner | null = null
+  #spool: Transaction | null = null
+  #flow: SpoolFlow | null = null
+  #header: Buffer | null = null
+  #headerTooBig = false
+  #survey: HeaderSurvey | null = null
+
+  constructor(mail: MailCommand, contentBytesMax: number) {
+    this.returnPath = mail.mailbox?.address ?? ''
+    this.smtpUtf8 = mail.smtpUtf8
+    this.#nonAsciiAddress = mail.mailbox?.ascii === false
+    this.#declaredBytes = mail.sizeBytes
+    this.#contentBytesMax = contentBytesMax
+  }
+
+  addRecipient(address: string, ascii: boolean): void {
+    this.recipients.push(address)
+    if (!ascii) this.#nonAsciiAddress = true
+  }
+
+  /** DATA or a first BDAT was given. */
+  get begun(): boolean {
+    return this.#scanner !== null
+  }
+
+  /** The final dot was read. */
+  get ended(): boolean {
+    return this.#scanner?.ended === true
+  }
+
+  /** Content begins. `stuffed` is DATA's way of writing it. */
+  begin(submissions: Submissions, stuffed: boolean, flow: SpoolFlow): Failure | null {
+    const spool = submissions.begin(this.#declaredBytes)
+    if (isFailure(spool)) return spool
+    spool.onDrain = flow.spoolReady
+    this.#spool = spool
+    this.#flow = flow
+    this.#scanner = new ContentScanner(this, stuffed)
+    return null
+  }
+
+  /** Reads content off the wire; returns where it stopped. */
+  scan(bytes: Buffer, from: number, to: number): number {
+    invariant(this.#scanner !== null, 'content comes after DATA or BDAT')
+    return this.#scanner.scan(bytes, from, to)
+  }
+
+  /** The scanner's runs of content proper. */
+  content(bytes: Buffer, start: number, end: number): void {
+    const before = this.contentBytes
+    this.contentBytes += end - start
+    if (this.#spool === null) return
+    if (this.contentBytes > this.#contentBytesMax || this.#malformed() !== null) return this.abort()
+    if (this.#survey === null && !this.#headerTooBig) this.#collectHeader(bytes, start, end, before)
+    if (!this.#spool.append(bytes, start, end)) this.#flow?.spoolFull()
+  }
+
+  /** What is wrong with the content so far; null: nothing. */
+  complaint(): Failure | null {
+    if (this.contentBytes > this.#contentBytesMax) return failures.messageTooBig(this.#contentBytesMax)
+    const malformed = this.#malformed()
+    if (malformed !== null) return malformed
+    return this.#headerTooBig ? failures.headerTooBig : null
+  }
+
+  /** The same once no more content follows, with what needs the whole header. */
+  verdict(): Failure | null {
+    this.#scanner?.finish()
+    if (this.#survey === null && this.complaint() === null)
+      this.#judgeHeader(this.#header?.subarray(0, this.contentBytes) ?? nothing)
+    const complaint = this.complaint()
+    if (complaint !== null) return complaint
+    const survey = this.#survey
+    if (survey === null) return failures.headerMalformed
+    if (survey.receivedCount > receivedFieldsMax.value) return failures.tooManyHops
+    if (survey.malformedLine) return failures.headerMalformed
+    if (survey.fromCount === 0) return failures.fromMissing
+    if (survey.fromCount > 1) return failures.fromRepeated
+    return survey.fromDomain === '' ? failures.fromMalformed : null
+  }
+
+  /** After a verdict of null. The transaction is the spool's from here on, and no `abort()` reaches it. */
+  commit(
+    tenant: string,
+    trace: Omit<Trace, 'id'>,
+    settled: (failure: Failure | null, message: IncomingMessage) => void,
+  ): void {
+    const spool = this.#spool
+    const scanner = this.#scanner
+    const survey = this.#survey
+    invariant(spool !== null && scanner !== null && survey !== null, 'commit follows a verdict on complete content')
+    this.#spool = null
+    spool.onDrain = null
+    // What goes out ends in CRLF; a last chunk need not (RFC 3030 §2).
+    if (!scanner.atLineStart) spool.append(crlf, 0, crlf.length)
+    const { id } = spool
+    const { hostname, timeMs } = trace
+    this.id = id
+    spool.commit(
+      {
+        tenant,
+        returnPath: this.returnPath,
+        recipients: this.recipients,
+        mailClass: 'transactional',
+        addedHeaders:
+          receivedField({ ...trace, id }, this.recipients) +
+          (survey.hasDate ? '' : dateField(timeMs)) +
+          (survey.hasMessageId ? '' : messageIdField(id, hostname)),
+        fromDomain: survey.fromDomain,
+        client: `${trace.address} ${trace.hello}`,
+        eightBit: scanner.eightBit,
+        // A header of raw bytes from a client that never said SMTPUTF8 is old 8-bit mail, and any server takes it as we did.
+        smtpUtf8: this.#nonAsciiAddress || (this.smtpUtf8 && survey.hasNonAscii),
+        dotLines: scanner.dotLines,
+      },
+      (failure) => settled(failure, this),
+    )
+  }
+
+  abort(): void {
+    if (this.#spool !== null) this.#spool.onDrain = null
+    this.#spool?.abort()
+    this.#spool = null
+    this.#header = null
+  }
+
+  #malformed(): Failure | null {
+    const scanner = this.#scanner
+    if (scanner === null) return null
+    if (scanner.bareLineEnd) return failures.bareLineEnd
+    if (scanner.nul) return failures.nulByte
+    return scanner.longLine ? failures.lineTooLong : null
+  }
+
+  /**
+   * Surveys the header where it lies when it came in one piece, which is nearly always; else gathers it first. `before`
+   * is how much content came before these bytes, all of it header.
+   */
+  #collectHeader(bytes: Buffer, start: number, end: number, before: number): void {
+    const scanner = this.#scanner as ContentScanner
+    const complete = scanner.headerEnd >= 0
+    const size = complete ? scanner.headerEnd : before + end - start
+    if (size > headerBytesMax.value) {
+      this.#headerTooBig = true
+      this.#header = null
+      return
+    }
+    if (complete && before === 0) return this.#judgeHeader(bytes.subarray(start, start + size))
+    this.#header = withRoom(this.#header, size, before)
+    bytes.copy(this.#header, before, start, start + size - before)
+    if (!complete) return
+    this.#judgeHeader(this.#header.subarray(0, size))
+    this.#header = null
+  }
+
+  #judgeHeader(header: Buffer): void {
+    const manyLines = (this.#scanner as ContentScanner).headerLines > headerFieldsMax.value
+    this.#headerTooBig = manyLines && fieldCount(header) > headerFieldsMax.value
+    this.#survey = surveyHeader(header)
+  }
+}
+
+/** A buffer for `size` bytes that begins with the first `used` ones of `old`. */
+function withRoom(old: Buffer | null, size: number, used: number): Buffer {
+  if (old !== null && old.length >= size) return old
+  const larger = Buffer.allocUnsafe(Math.max(headerBytesAtFirst, Math.min(2 * size, headerBytesMax.value)))
+  old?.copy(larger, 0, 0, used)
+  return larger
+}
+
+/** Lines that do not continue another; the empty one at the end is not a field. */
+function fieldCount(header: Buffer): number {
+  let count = 0
+  for (let at = 0; at >= 0 && at < header.length - 2; ) {
+    if (header[at] !== 0x20 && header[at] !== 0x09) count++
+    const lf = header.indexOf(0x0a, at)
+    at = lf < 0 ? -1 : lf + 1
+  }
+  return count
+}

@@ -1,0 +1,57 @@
+/** The fields that intake puts in front of a message. ASCII always, whatever the message is. */
+import { isIPv6 } from 'node:net'
+import { isAsciiAddress } from '../../standards/address.ts'
+
+export interface Trace {
+  /** Our own name. */
+  readonly hostname: string
+  /** As the client called itself; checked to be harmless in a header. */
+  readonly hello: string
+  /** Where it really is. */
+  readonly address: string
+  /** RFC 3848: "ESMTPSA" and its like. */
+  readonly protocol: string
+  readonly id: string
+  readonly timeMs: number
+}
+
+/** Time-stamp line (RFC 5321 §4.4). A recipient is named only when there is no other, so that none is told about the rest. */
+export function receivedField(trace: Trace, recipients: readonly string[]): string {
+  const { hello, address, hostname, protocol, id, timeMs } = trace
+  const literal = isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`
+  const only = recipients.length === 1 ? (recipients[0] as string) : ''
+  const forClause = only !== '' && isAsciiAddress(only) ? `\r\n\tfor <${only}>` : ''
+  return `Received: from ${hello} (${literal})\r\n\tby ${hostname} with ${protocol} id ${id}${forClause};\r\n\t${headerDate(timeMs)}\r\n`
+}
+
+/** Submission may add what is missing (RFC 6409 §8.2, §8.3). */
+export function dateField(timeMs: number): string {
+  return `Date: ${headerDate(timeMs)}\r\n`
+}
+
+export function messageIdField(id: string, hostname: string): string {
+  return `Message-ID: <${id}@${hostname}>\r\n`
+}
+
+/** The word after "with" (RFC 3848; RFC 6531 §4.3). HELO has no letters for what it cannot do. */
+export function protocolWord(
+  session: { extended: boolean; secure: boolean; authenticated: boolean },
+  smtpUtf8: boolean,
+): string {
+  if (!session.extended) return 'SMTP'
+  const letters = `${session.secure ? 'S' : ''}${session.authenticated ? 'A' : ''}`
+  return smtpUtf8 ? `UTF8SMTP${letters}` : `ESMTP${letters}`
+}
+
+let secondOfText = -1
+let textOfSecond = ''
+
+/** RFC 5322 §3.3, in UTC. Made once a second: many messages share it. */
+export function headerDate(timeMs: number): string {
+  const second = Math.floor(timeMs / 1_000)
+  if (second !== secondOfText) {
+    textOfSecond = new Date(second * 1_000).toUTCString().replace('GMT', '+0000')
+    secondOfText = second
+  }
+  return textOfSecond
+}
