@@ -320,7 +320,7 @@ export class Scheduler {
   #learn(queue: SiteQueue, report: DeliveryReport, nowMs: number): void {
     const last = report.outcomes.at(-1)
     if (last === undefined) return
-    queue.noteReply(last)
+    if (last.kind !== 'delivered') queue.noteReply(last)
     if (last.scope !== 'site') {
       queue.failures = 0
       queue.successes += 1

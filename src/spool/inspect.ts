@@ -154,6 +154,7 @@ export function dumpSpool(disk: Disk, onEntry: (entry: DumpEntry) => void): void
 }
 
 export interface FoundSubmission {
+  readonly sequence: number
   readonly submission: StoredSubmission
   readonly outcomes: readonly StoredOutcome[]
 }
@@ -176,7 +177,7 @@ export function findSubmission(disk: Disk, id: Buffer): FoundSubmission | null {
   scanTime(disk, outcomeLog, acceptedAtMs - 60_000, Number.POSITIVE_INFINITY, (_type, sequence, payload) => {
     if (sequence === hit.sequence) outcomes.push(readOutcome(payload, 0))
   })
-  return { submission: hit.submission, outcomes }
+  return { sequence: hit.sequence, submission: hit.submission, outcomes }
 }
 
 function scanTime(

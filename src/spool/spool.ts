@@ -32,4 +32,5 @@ export {
 export { outcomeLog, intakeLog, spoolRoot } from './files.ts'
 export { isFinal, readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
 export type { PendingRecipient } from './pending.ts'
+export type { RecordReader } from './reader.ts'
 export { type DumpEntry, dumpSpool, findSubmission, fsckSpool, type FsckReport, statSpool } from './inspect.ts'

@@ -1,0 +1,52 @@
+/** What a person sees at the start: that it is ready, where to send, where to look. Scripts wait for the line that begins with "ready". */
+import type { Config } from '../config/config.ts'
+import { formatBytes } from '../kernel/units.ts'
+import type { RecoveryReport } from '../spool/spool.ts'
+
+interface Place {
+  readonly address: string
+  readonly port: number
+}
+
+const where = ({ address, port }: Place): string => `${address.includes(':') ? `[${address}]` : address}:${port}`
+
+export function announce(facts: {
+  config: Config
+  version: string
+  smtp: readonly Place[]
+  management: Place
+  tokenInUse: boolean
+  recovery: RecoveryReport | null
+}): void {
+  const { config, recovery } = facts
+  const lines = [
+    `Posthaste ${facts.version}${config.sandbox ? ', sandbox: no mail leaves this machine' : ` as ${config.hostname}`}`,
+  ]
+  if (recovery !== null && recovery.submissions > 0) {
+    lines.push(
+      `  recovered      ${recovery.pendingRecipients} recipients still to be delivered, of ${recovery.submissions} messages on record`,
+    )
+  }
+  if (recovery !== null && recovery.tornBytes > 0)
+    lines.push(`  cut off        ${formatBytes(recovery.tornBytes)} that were never acknowledged`)
+  if (
+    recovery !== null &&
+    (recovery.damagedBytes > 0 || recovery.damagedSubmissions.length > 0 || recovery.quarantined.length > 0)
+  ) {
+    lines.push(
+      `  DAMAGE         ${formatBytes(recovery.damagedBytes)} of the spool are damaged: run \`posthaste spool fsck\``,
+    )
+  }
+  lines.push(`  send mail to   ${facts.smtp.map(where).join(', ')} by SMTP`)
+  lines.push(`  management     http://${where(facts.management)}${facts.tokenInUse ? ' (with the admin token)' : ''}`)
+  lines.push(`  data           ${config.dataDirectory}`)
+  if (config.sandbox) {
+    lines.push(
+      '  try            swaks --server 127.0.0.1:' +
+        (facts.smtp[0]?.port ?? '') +
+        ' --from me@example.com --to you@example.net',
+    )
+    lines.push('  then           posthaste sandbox list     (from a clone: npm run -s posthaste -- sandbox list)')
+  }
+  process.stdout.write(`${lines.join('\n')}\nready\n`)
+}

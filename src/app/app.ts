@@ -1,0 +1,127 @@
+/**
+ * The composition root: picks adapters, starts threads, watches over them, stops them in order.
+ *
+ *   main       this file: configuration, lock, admin API, supervision, drain on SIGTERM
+ *   log        one per disk, blocks (log-thread.ts)
+ *   engine     intake, scheduler and delivery (engine-thread.ts); in the sandbox main also holds the capture sink
+ *
+ *   start   lock → spool directories → capture sink → log thread → engine: recovery, listeners → admin API → "ready"
+ *   drain   listeners → transactions under way → deliveries under way → outcomes on disk → log thread → lock
+ *
+ * When a disk fails, the mail threads are ended, the listeners answer 421, and both are started again by normal recovery, with back-off. When the
+ * engine or the log thread dies of a broken invariant, the process exits and whoever supervises it starts it anew: there is one recovery path.
+ */
+import { createAdminServer } from '../admin/admin.ts'
+import { openDisk } from '../adapters/embedded/embedded.ts'
+import { type Config, ensureAdminToken, needsAdminToken } from '../config/config.ts'
+import { systemClock } from '../kernel/clock.ts'
+import { PosthasteError } from '../kernel/errors.ts'
+import { systemRandom } from '../kernel/random.ts'
+import { MiB, secondMs } from '../kernel/units.ts'
+import { type CaptureSink, startCaptureSink } from '../sandbox/sandbox.ts'
+import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
+import { announce } from './announce.ts'
+import { openLog } from './log.ts'
+import { sandboxView } from './sandbox-view.ts'
+import { Supervisor } from './supervisor.ts'
+import { createView } from './view.ts'
+
+/** SIGTERM to exit: the longest a package manager waits before it loses patience is 30 s. */
+const drainMs = 27 * secondMs
+const capturedMessagesMax = 10_000
+const capturedBytesMax = 512 * MiB
+
+export interface AppOptions {
+  readonly config: Config
+  readonly warnings: readonly string[]
+  readonly version: string
+}
+
+/** Runs until SIGTERM or SIGINT; settles with the exit code. @throws PosthasteError when it cannot start */
+export async function startApp(options: AppOptions): Promise<number> {
+  const { config, version } = options
+  const log = openLog(config.log)
+  for (const warning of options.warnings) log.warn({ warning }, 'configuration')
+  const releaseLock = takeSpoolLock(config.dataDirectory)
+  const disk = openDisk(config.dataDirectory)
+  makeSpoolDirectories(disk)
+  const sink = config.sandbox ? await startSink(config) : null
+  const supervisor = new Supervisor({ config, log, sandboxSink: sink })
+  const token = needsAdminToken(config) ? ensureAdminToken(config.dataDirectory) : config.management.token
+  const view = createView({
+    config,
+    version,
+    disk,
+    supervisor,
+    clock: systemClock,
+    sandbox: sink === null ? null : sandboxView(sink),
+  })
+  const admin = createAdminServer(view, {
+    address: config.management.address,
+    port: config.management.port,
+    token,
+    names: [config.hostname],
+    onError: (error) => log.error({ error: error.stack }, 'admin request failed'),
+  })
+  try {
+    await admin.start()
+    await supervisor.start()
+  } catch (error) {
+    await supervisor.stop(0)
+    await admin.stop()
+    await sink?.close()
+    releaseLock()
+    throw error
+  }
+  announce({
+    config,
+    version,
+    smtp: supervisor.addresses,
+    management: admin.address,
+    tokenInUse: token !== null,
+    recovery: supervisor.recovery,
+  })
+  const exitCode = await Promise.race([untilSignal(log), supervisor.died])
+  view.draining()
+  await supervisor.stop(exitCode === 0 ? drainMs : 0)
+  await admin.stop()
+  await sink?.close()
+  releaseLock()
+  log.info({}, 'stopped')
+  return exitCode
+}
+
+async function startSink(config: Config): Promise<CaptureSink> {
+  try {
+    return await startCaptureSink({
+      directory: `${config.dataDirectory}/sandbox`,
+      clock: systemClock,
+      random: systemRandom,
+      messagesMax: capturedMessagesMax,
+      bytesMax: capturedBytesMax,
+    })
+  } catch (cause) {
+    if (cause instanceof PosthasteError) throw cause
+    throw new PosthasteError(
+      'sandbox_store',
+      `the sandbox cannot keep captured mail in ${config.dataDirectory}/sandbox: ${(cause as Error).message}`,
+      'remove that directory, or choose another place with --data DIR',
+      { exitCode: 73, cause },
+    )
+  }
+}
+
+/** The first signal asks to drain; a second one ends the process at once, which recovery is made for. */
+function untilSignal(log: ReturnType<typeof openLog>): Promise<0> {
+  return new Promise((resolve) => {
+    let asked = false
+    const stop = (signal: NodeJS.Signals): void => {
+      if (asked) process.exit(130)
+      asked = true
+      log.info({ signal }, 'draining')
+      resolve(0)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}

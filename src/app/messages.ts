@@ -1,0 +1,122 @@
+/** Port `messages`: reads what a grant names from the spool, and hands it to compose. */
+import { prepare } from '../compose/compose.ts'
+import type { Grant } from '../model/grant.ts'
+import { MessageDamaged, type Messages, type PreparedMessage } from '../ports/messages.ts'
+import type { Signer } from '../ports/signer.ts'
+import { type RecordReader, readSubmission, type StoredSubmission } from '../spool/spool.ts'
+
+export function createMessages(records: RecordReader, signer: Signer): Messages {
+  return {
+    open(grant) {
+      const view = records.fromWindow(grant.position, grant.sequence)
+      if (view === null) return openFromFile(records, signer, grant)
+      const submission = readSubmission(view.bytes, view.at)
+      // The window moves on while the receiver answers, so what is sent must be a copy.
+      return assemble(records, signer, grant, submission, inlineOf(submission, view.bytes, true))
+    },
+  }
+}
+
+async function openFromFile(records: RecordReader, signer: Signer, grant: Grant): Promise<PreparedMessage> {
+  const view = await records.fromFile(grant.position, grant.sequence)
+  const submission = readSubmission(view.bytes, view.at)
+  return assemble(records, signer, grant, submission, inlineOf(submission, view.bytes, false))
+}
+
+function inlineOf(submission: StoredSubmission, bytes: Buffer, copy: boolean): Buffer {
+  const { inlineOffset, inlineBytes } = submission
+  const view = bytes.subarray(inlineOffset, inlineOffset + inlineBytes)
+  if (!copy) return view
+  const own = Buffer.allocUnsafe(inlineBytes)
+  view.copy(own)
+  return own
+}
+
+function assemble(
+  records: RecordReader,
+  signer: Signer,
+  grant: Grant,
+  submission: StoredSubmission,
+  inline: Buffer,
+): PreparedMessage | Promise<PreparedMessage> {
+  const content =
+    submission.chunks.length === 0 ? inline : new ChunkedContent(records, grant.sequence, submission, inline)
+  return prepare(
+    {
+      id: submission.id,
+      returnPath: submission.returnPath,
+      recipients: grant.recipients.map((recipient) => submission.recipients[recipient] as string),
+      eightBit: submission.eightBit,
+      smtpUtf8: submission.smtpUtf8,
+      dotLines: submission.dotLines,
+      addedHeaders: submission.addedHeaders,
+      fromDomain: submission.fromDomain,
+      acceptedAtMs: submission.acceptedAtMs,
+      contentBytes: submission.contentBytes,
+      content,
+    },
+    signer,
+  )
+}
+
+/** Content in chunk records with the rest in the commit record; holds one chunk at a time. */
+class ChunkedContent {
+  readonly #records: RecordReader
+  readonly #sequence: number
+  readonly #submission: StoredSubmission
+  readonly #inline: Buffer
+  /** Start of each chunk in the content. */
+  readonly #starts: number[] = []
+  readonly #inlineStart: number
+  #held: { index: number; bytes: Buffer } | null = null
+
+  constructor(records: RecordReader, sequence: number, submission: StoredSubmission, inline: Buffer) {
+    this.#records = records
+    this.#sequence = sequence
+    this.#submission = submission
+    this.#inline = inline
+    let start = 0
+    for (const chunk of submission.chunks) {
+      this.#starts.push(start)
+      start += chunk.bytes
+    }
+    this.#inlineStart = start
+  }
+
+  async read(position: number, bytesMax: number): Promise<Buffer> {
+    if (position >= this.#inlineStart) {
+      const at = position - this.#inlineStart
+      return this.#inline.subarray(at, at + bytesMax)
+    }
+    const index = lastAtOrBefore(this.#starts, position)
+    const bytes = await this.#chunk(index)
+    const at = position - (this.#starts[index] as number)
+    return bytes.subarray(at, at + bytesMax)
+  }
+
+  async #chunk(index: number): Promise<Buffer> {
+    if (this.#held?.index === index) return this.#held.bytes
+    const chunk = this.#submission.chunks[index]
+    if (chunk === undefined) throw new MessageDamaged(`submission ${this.#submission.id} has no chunk ${index}`)
+    const view =
+      this.#records.fromWindow(chunk.position, this.#sequence) ??
+      (await this.#records.fromFile(chunk.position, this.#sequence, chunk.bytes))
+    if (view.payloadBytes !== chunk.bytes)
+      throw new MessageDamaged(`chunk ${index} of ${this.#submission.id} has another length`)
+    const bytes = Buffer.from(view.bytes.subarray(view.at, view.at + view.payloadBytes))
+    this.#held = { index, bytes }
+    return bytes
+  }
+}
+
+/** Index of the last entry ≤ value in a rising list that starts with 0. */
+function lastAtOrBefore(starts: readonly number[], value: number): number {
+  let low = 0
+  let high = starts.length - 1
+  while (low < high) {
+    const middle = (low + high + 1) >> 1
+    if ((starts[middle] as number) <= value) low = middle
+    else high = middle - 1
+  }
+  return low
+}
