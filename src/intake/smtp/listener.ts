@@ -73,7 +73,7 @@ export async function startSmtpIntake(options: SmtpIntakeOptions): Promise<SmtpI
 export async function refuseConnections(
   configured: readonly RefusingListener[],
   reply: string,
-): Promise<{ readonly addresses: SmtpIntake['addresses']; close(): Promise<void> }> {
+): Promise<{ readonly addresses: SmtpIntake['addresses']; stop(): Promise<void> }> {
   const open = new Set<Socket>()
   const listeners = await listenOnAll(configured, (listener) =>
     createServer((socket) => {
@@ -84,7 +84,7 @@ export async function refuseConnections(
   )
   return {
     addresses: listeners.map(addressOf),
-    async close() {
+    async stop() {
       const closed = Promise.all(listeners.map(closeServer))
       for (const socket of open) socket.destroy()
       await closed
