@@ -1,0 +1,118 @@
+/**
+ * The envelope: MAIL, one RCPT per recipient, DATA (RFC 5321 §3.3). With PIPELINING (RFC 2920) they leave in one write and the replies
+ * come back in the same order; without it each waits for the reply before. Content follows only when all replies were judged,
+ * so nothing is ever sent to a server that took no recipient.
+ */
+import type { Connection } from '../connection.ts'
+import type { State, Step } from '../dialogue.ts'
+import { outcomeOfReply } from '../outcome.ts'
+import type { Reply } from '../../standards/smtp-reply.ts'
+import type { Transaction } from '../transaction.ts'
+
+export const envelope: Step = {
+  begin(connection) {
+    const { message } = connection
+    let group = mailCommand(connection)
+    if (connection.capabilities.pipelining) {
+      for (const recipient of message.recipients) group += rcptCommand(recipient)
+      group += 'DATA\r\n'
+    }
+    send(connection, group)
+  },
+
+  reply(connection, reply) {
+    const { transaction, message } = connection
+    if (transaction === null) return null
+    const recipient = connection.replies++ - 1
+    const { length } = message.recipients
+    if (recipient === length) return judgeData(connection, transaction, reply)
+    const next =
+      recipient === -1
+        ? judgeMail(connection, transaction, reply)
+        : judgeRcpt(connection, transaction, reply, recipient)
+    // What is waited for now, should it never come.
+    connection.stage = recipient + 1 < length ? 'rcpt' : 'data'
+    return next
+  },
+}
+
+function judgeMail(connection: Connection, transaction: Transaction, reply: Reply): State | null {
+  if (reply.digit !== 2) {
+    const outcome = outcomeOfReply('mail', reply)
+    if (reply.digit === 3) return connection.fail(outcome)
+    if (reply.code === 421) {
+      // "Timeout exceeded", said while our command was on its way: the same as finding the idle connection closed.
+      transaction.worthRetrying = transaction.reused && outcome.enhanced === '4.4.2'
+      return connection.fail(outcome)
+    }
+    if (mayBeLying(connection, reply)) {
+      connection.setting.hosts.lying.set(connection.hostKey, true)
+      transaction.worthRetrying = true
+      return connection.fail(outcome)
+    }
+    transaction.settlePending(outcome)
+  }
+  return sendNext(connection, transaction)
+}
+
+function judgeRcpt(connection: Connection, transaction: Transaction, reply: Reply, recipient: number): State | null {
+  if (reply.digit !== 2) {
+    const othersAccepted = transaction.pending > 0 && acceptedBefore(transaction, recipient)
+    const outcome = outcomeOfReply('rcpt', reply, othersAccepted)
+    if (reply.digit === 3 || reply.code === 421) return connection.fail(outcome)
+    transaction.settle(recipient, outcome)
+  }
+  return sendNext(connection, transaction)
+}
+
+function judgeData(connection: Connection, transaction: Transaction, reply: Reply): State | null {
+  transaction.envelopeMs = connection.elapsedMs(transaction)
+  const nobodyLeft = transaction.pending === 0
+  if (reply.code === 354) return nobodyLeft ? 'void' : 'content'
+  const outcome = outcomeOfReply('data', reply)
+  // A 250 here leaves open whether the next line is content or a command: this conversation is over.
+  if (reply.digit < 4 || reply.code === 421) return connection.fail(outcome)
+  transaction.settlePending(outcome)
+  return 'reset'
+}
+
+/** Without PIPELINING: the next command of the group, or the end of the envelope when nobody is left to send to. */
+function sendNext(connection: Connection, transaction: Transaction): State | null {
+  if (connection.capabilities.pipelining) return null
+  const { recipients } = connection.message
+  const mailRefused = connection.replies === 1 && transaction.pending === 0
+  const recipient = recipients[connection.replies - 1]
+  if (recipient !== undefined && !mailRefused) send(connection, rcptCommand(recipient))
+  else if (transaction.pending > 0) send(connection, 'DATA\r\n')
+  else return 'reset'
+  return null
+}
+
+/** Some servers offer what they then refuse: their extensions are forgotten for a while, and the transaction begun anew, once. */
+function mayBeLying(connection: Connection, reply: Reply): boolean {
+  const { pipelining, size, eightBitMime, smtpUtf8 } = connection.capabilities
+  const syntaxRefused = (reply.code >= 500 && reply.code <= 504) || reply.code === 555
+  return syntaxRefused && (pipelining || size || eightBitMime || smtpUtf8) && !connection.transaction?.retried
+}
+
+function acceptedBefore(transaction: Transaction, recipient: number): boolean {
+  for (let i = 0; i < recipient; i++) if (transaction.outcomes[i] === null) return true
+  return false
+}
+
+function mailCommand(connection: Connection): string {
+  const { capabilities, message } = connection
+  let command = `MAIL FROM:<${message.returnPath}>`
+  if (capabilities.size) command += ` SIZE=${message.sizeBytes}` // RFC 1870 §6.1
+  if (message.eightBit) command += ' BODY=8BITMIME' // RFC 6152 §3
+  if (message.smtpUtf8) command += ' SMTPUTF8' // RFC 6531 §3.4
+  return `${command}\r\n`
+}
+
+function rcptCommand(recipient: string): string {
+  return `RCPT TO:<${recipient}>\r\n`
+}
+
+function send(connection: Connection, commands: string): void {
+  connection.send(commands, connection.message.smtpUtf8 ? 'utf8' : 'latin1')
+}
