@@ -72,7 +72,15 @@ test('RCPT takes an address or the postmaster, and no parameter', () => {
 test('BDAT tells the size whenever it can', () => {
   assert.deepEqual(parseBdat('5'), { chunkBytes: 5, last: false, problem: null })
   assert.deepEqual(parseBdat('0 last'), { chunkBytes: 0, last: true, problem: null })
-  const sizes: [string, number][] = [['5 LAST x', 5], ['5 x', 5], ['5 LAST LAST', 5], ['-1', -1], ['9e99', -1], ['', -1], ['9'.repeat(16), -1]] // biome-ignore format: a table
+  const sizes: [string, number][] = [
+    ['5 LAST x', 5],
+    ['5 x', 5],
+    ['5 LAST LAST', 5],
+    ['-1', -1],
+    ['9e99', -1],
+    ['', -1],
+    ['9'.repeat(16), -1],
+  ]
   for (const [args, chunkBytes] of sizes) {
     const bdat = parseBdat(args)
     assert.equal(bdat.chunkBytes, chunkBytes, args)

@@ -117,6 +117,7 @@ export class ContentScanner {
         }
       } else if (bytes[at] === lf) {
         this.ended = true
+        this.#state = lineStart
         return at + 1
       } else {
         this.bareLineEnd = true

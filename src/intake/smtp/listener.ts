@@ -64,6 +64,7 @@ export async function startSmtpIntake(options: SmtpIntakeOptions): Promise<SmtpI
         for (const connection of doors.connections) connection.destroy()
       })
       await closed
+      await doors.empty()
       force.cancel()
     },
   }
@@ -97,6 +98,7 @@ class Doors {
   readonly connections = new Set<Connection>()
   readonly #server: SmtpServer
   readonly #perNetwork = new Map<string, number>()
+  #onEmpty: () => void = () => {}
 
   constructor(server: SmtpServer) {
     this.#server = server
@@ -119,8 +121,14 @@ class Doors {
     this.connections.add(new Connection(this.#server, peer, socket, tls, (gone) => this.#leave(gone, peer.network)))
   }
 
+  /** When the last one has left. A closed server says so a moment before its last connection does. */
+  async empty(): Promise<void> {
+    if (this.connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve))
+  }
+
   #leave(connection: Connection, network: string): void {
     this.connections.delete(connection)
+    if (this.connections.size === 0) this.#onEmpty()
     const inside = (this.#perNetwork.get(network) ?? 1) - 1
     if (inside === 0) this.#perNetwork.delete(network)
     else this.#perNetwork.set(network, inside)

@@ -1,0 +1,288 @@
+/** Random conversations against a plain model of SMTP: every reply, every commit and every open transaction must be what the model says. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import { MemorySubmissions } from '../../../test/support/memory-submissions.ts'
+import { goodMessage, smallSmtpConfig } from '../../../test/support/smtp-rig.ts'
+import { VirtualClock } from '../../kernel/clock.ts'
+import { newIntakeCounters } from '../intake.ts'
+import { LoginGuard } from './login-guard.ts'
+import { type Link, Session } from './session.ts'
+
+class MemoryLink implements Link {
+  sent = ''
+  ended = false
+  send(replies: string): boolean {
+    this.sent += replies
+    return true
+  }
+  pause(): void {}
+  resume(): void {}
+  startTls(): void {}
+  end(): void {
+    this.ended = true
+  }
+  destroy(): void {
+    this.ended = true
+  }
+  /** Codes of the replies since last asked: "250 2.0.0", "354". */
+  take(): string[] {
+    const lines = this.sent.split('\r\n').filter((line) => /^\d{3} /.test(line))
+    this.sent = ''
+    return lines.map((line) => /^\d{3}(?: \d\.\d\.\d)?(?= |$)/.exec(line)?.[0] ?? line)
+  }
+}
+
+function newSession() {
+  const clock = new VirtualClock()
+  const spool = new MemorySubmissions()
+  spool.holdCommits = true
+  const client = { tenant: 'acme', how: 'test' }
+  const link = new MemoryLink()
+  const server = {
+    config: smallSmtpConfig,
+    hostname: 'mail.example.test',
+    submissions: spool,
+    clients: { byNetwork: () => client, byLogin: () => null, maySendAs: () => true },
+    clock,
+    guard: new LoginGuard(clock),
+    counters: newIntakeCounters(),
+    log: () => {},
+    draining: false,
+  }
+  const session = new Session(server, { address: '127.0.0.1', network: '127.0.0.1', loopback: true }, link, 'none')
+  clock.advance(10)
+  assert.deepEqual(link.take(), ['220'])
+  return { session, link, spool, clock }
+}
+
+/** The plain model: what SMTP remembers, in the fewest words. */
+interface Model {
+  hello: boolean
+  open: { from: string; to: string[]; content: string | null } | null
+  bad: number
+  closed: boolean
+  committed: { from: string; to: string[]; content: string }[]
+}
+
+interface Step {
+  readonly name: string
+  /** What is sent, knowing whether a DATA before it was granted. */
+  readonly wire: string
+  /** Changes the model; gives the replies. */
+  expect(model: Model): string[]
+}
+
+/** Twenty of them close the session. */
+function bad(model: Model, reply: string): string {
+  model.bad++
+  if (model.bad < 20) return reply
+  model.closed = true
+  model.open = null
+  return '421 4.7.0'
+}
+
+function ended(model: Model, content: string): string {
+  const open = model.open
+  assert.ok(open)
+  model.open = null
+  if (/[^\r]\n/.test(content)) return '550 5.5.2'
+  if (!content.startsWith(goodMessage)) return '550 5.6.0' // no From that can be read
+  model.committed.push({ from: open.from, to: open.to, content: content.endsWith('\r\n') ? content : `${content}\r\n` })
+  model.bad = 0
+  return '250 2.0.0'
+}
+
+const line = (text: string, expect: Step['expect']): Step => ({ name: text, wire: `${text}\r\n`, expect })
+
+const hello = (text: string): Step =>
+  line(text, (model) => {
+    model.hello = true
+    model.open = null
+    return ['250']
+  })
+
+const mailFrom = (from: string): Step =>
+  line(`MAIL FROM:<${from}>`, (model) => {
+    if (!model.hello || model.open !== null) return [bad(model, '503 5.5.1')]
+    model.open = { from, to: [], content: null }
+    return ['250 2.1.0']
+  })
+
+const rcptTo = (to: string): Step =>
+  line(`RCPT TO:<${to}>`, (model) => {
+    if (model.open === null || model.open.content !== null) return [bad(model, '503 5.5.1')]
+    if (to.includes('..')) return ['501 5.1.3']
+    model.open.to.push(to)
+    return ['250 2.1.5']
+  })
+
+/** DATA, and the content when it is granted. */
+const data = (content: string): Step => ({
+  name: `DATA ${JSON.stringify(content.slice(-12))}`,
+  wire: 'DATA\r\n',
+  expect(model) {
+    if (model.open === null || model.open.content !== null) return [bad(model, '503 5.5.1')]
+    if (model.open.to.length === 0) return [bad(model, '554 5.5.1')]
+    return ['354', ended(model, content)]
+  },
+})
+
+const bdat = (octets: string, last: boolean, surplus = ''): Step => ({
+  name: `BDAT ${octets.length}${last ? ' LAST' : ''}${surplus}`,
+  wire: `BDAT ${octets.length}${last ? ' LAST' : ''}${surplus}\r\n${octets}`,
+  expect(model) {
+    if (surplus !== '') {
+      const reply = bad(model, '501 5.5.4')
+      model.open = null
+      return [reply]
+    }
+    if (model.open === null) return [bad(model, '503 5.5.1')]
+    if (model.open.to.length === 0) return [bad(model, '554 5.5.1')]
+    model.open.content = (model.open.content ?? '') + octets
+    if (last) return [ended(model, model.open.content)]
+    if (!/[^\r]\n/.test(model.open.content)) return ['250 2.0.0']
+    model.open = null
+    return ['550 5.5.2']
+  },
+})
+
+const steps: readonly Step[] = [
+  hello('EHLO one.example'),
+  hello('HELO two.example'),
+  line('EHLO', (model) => [bad(model, '501 5.5.4')]),
+  mailFrom('ann@a.example'),
+  mailFrom('bob@b.example'),
+  rcptTo('one@x.example'),
+  rcptTo('two@x.example'),
+  rcptTo('no..body@x.example'),
+  data(goodMessage),
+  data(`${goodMessage}.more\r\n`),
+  data(`${goodMessage}lone\nLF\r\n`),
+  data('no colon here\r\n'),
+  bdat(goodMessage, true),
+  bdat(goodMessage, false),
+  bdat(goodMessage.slice(0, 11), false),
+  bdat(goodMessage.slice(11), true),
+  bdat('', true),
+  bdat('QUIT\r\n', false, ' x'),
+  bdat('a\nb', false),
+  line('RSET', (model) => {
+    model.open = null
+    return ['250 2.0.0']
+  }),
+  line('NOOP', () => ['250 2.0.0']),
+  line('VRFY ann', () => ['252 2.0.0']),
+  line('VRFY j\xc3\xbc', () => ['553 5.6.7']),
+  line('STARTTLS', (model) => [bad(model, '502 5.5.1')]),
+  line('BDAT -1', (model) => {
+    const reply = bad(model, '501 5.5.4')
+    model.open = null
+    return [reply]
+  }),
+  line('XYZZY', (model) => [bad(model, '500 5.5.1')]),
+]
+
+/** Weighted so that most conversations get somewhere. */
+const anyStep = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom(...steps.slice(3, 7)) },
+  { weight: 2, arbitrary: fc.constantFrom(...steps.slice(8, 17)) },
+  { weight: 2, arbitrary: fc.constantFrom(...steps) },
+)
+
+function say(session: Session, wire: string, cuts: readonly number[]): void {
+  const bytes = Buffer.from(wire, 'latin1')
+  const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]
+  for (let i = 1; i < places.length; i++) {
+    const piece = bytes.subarray(places[i - 1], places[i])
+    if (piece.length > 0) session.input(piece)
+  }
+}
+
+test('random conversations go as the model says', () => {
+  let committed = 0
+  fc.assert(
+    fc.property(
+      fc.array(anyStep, { minLength: 10, maxLength: 60, size: 'max' }),
+      fc.array(fc.nat(200), { maxLength: 3 }),
+      (conversation, cuts) => {
+        const { session, link, spool } = newSession()
+        const model: Model = { hello: false, open: null, bad: 0, closed: false, committed: [] }
+        for (const step of [hello('EHLO start.example'), ...conversation]) {
+          const expected = step.expect(model)
+          say(session, step.wire, cuts)
+          let replies = link.take()
+          if (replies[0] === '354') {
+            const content = contentOf(step)
+            say(session, `${content.replaceAll(/(^|\r\n)\./g, '$1..')}.\r\n`, cuts)
+            spool.settle()
+            replies = ['354', ...link.take()]
+          }
+          spool.settle()
+          replies.push(...link.take())
+          assert.deepEqual(replies, expected, step.name)
+          assert.equal(link.ended, model.closed)
+          if (model.closed) break
+          assert.equal(spool.open, model.open?.content == null ? 0 : 1, `open after ${step.name}`)
+        }
+        const seen = spool.committed.map(({ head, content }) => ({
+          from: head.returnPath,
+          to: head.recipients,
+          content: content.toString('latin1'),
+        }))
+        assert.deepEqual(seen, model.committed)
+        committed += seen.length
+        session.lost()
+        assert.equal(spool.open, 0)
+      },
+    ),
+    { numRuns: 500 },
+  )
+  assert.ok(committed > 100, `only ${committed} messages came through: the conversations are too silly`)
+})
+
+const contents = new Map(
+  [goodMessage, `${goodMessage}.more\r\n`, `${goodMessage}lone\nLF\r\n`, 'no colon here\r\n'].map((content) => [
+    data(content).name,
+    content,
+  ]),
+)
+
+function contentOf(step: Step): string {
+  const content = contents.get(step.name)
+  assert.ok(content !== undefined, `${step.name} was not to be granted`)
+  return content
+}
+
+test('any bytes at all are survived, and leave nothing open', () => {
+  const bits = fc.constantFrom(
+    'EHLO a\r\n',
+    'MAIL FROM:<a@b>\r\n',
+    'RCPT TO:<c@d>\r\n',
+    'DATA\r\n',
+    'BDAT 7\r\n',
+    'BDAT 3 LAST\r\n',
+    '.\r\n',
+    'AUTH PLAIN\r\n',
+    'RSET\r\n',
+  )
+  const chunk = fc.oneof(
+    bits,
+    fc.string({ unit: 'binary', maxLength: 30 }),
+    fc.constantFrom('\r', '\n', '\0', '\x16\x03', 'x'.repeat(700)),
+  )
+  fc.assert(
+    fc.property(fc.array(chunk, { maxLength: 40, size: 'max' }), (chunks) => {
+      const { session, link, spool } = newSession()
+      for (const text of chunks) {
+        session.input(Buffer.from(text))
+        spool.settle()
+      }
+      assert.match(link.sent, /^(\d{3}[ -][\x20-\x7e]*\r\n)*$/)
+      session.lost()
+      spool.settle()
+      assert.equal(spool.open, 0)
+    }),
+    { numRuns: 500 },
+  )
+})
