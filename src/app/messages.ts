@@ -10,37 +10,29 @@ export function createMessages(records: RecordReader, signer: Signer): Messages 
     open(grant) {
       const view = records.fromWindow(grant.position, grant.sequence)
       if (view === null) return openFromFile(records, signer, grant)
-      const submission = readSubmission(view.bytes, view.at)
-      // The window moves on while the receiver answers, so what is sent must be a copy.
-      return assemble(records, signer, grant, submission, inlineOf(submission, view.bytes, true))
+      return assemble(records, signer, grant, readSubmission(view.bytes, view.at), view.bytes)
     },
   }
 }
 
 async function openFromFile(records: RecordReader, signer: Signer, grant: Grant): Promise<PreparedMessage> {
   const view = await records.fromFile(grant.position, grant.sequence)
-  const submission = readSubmission(view.bytes, view.at)
-  return assemble(records, signer, grant, submission, inlineOf(submission, view.bytes, false))
+  return assemble(records, signer, grant, readSubmission(view.bytes, view.at), view.bytes)
 }
 
-function inlineOf(submission: StoredSubmission, bytes: Buffer, copy: boolean): Buffer {
-  const { inlineOffset, inlineBytes } = submission
-  const view = bytes.subarray(inlineOffset, inlineOffset + inlineBytes)
-  if (!copy) return view
-  const own = Buffer.allocUnsafe(inlineBytes)
-  view.copy(own)
-  return own
-}
-
+/** `bytes` may be the window, which moves on: a small message is copied by `prepare`, the rest of a large one here. */
 function assemble(
   records: RecordReader,
   signer: Signer,
   grant: Grant,
   submission: StoredSubmission,
-  inline: Buffer,
+  bytes: Buffer,
 ): PreparedMessage | Promise<PreparedMessage> {
+  const inline = bytes.subarray(submission.inlineOffset, submission.inlineOffset + submission.inlineBytes)
   const content =
-    submission.chunks.length === 0 ? inline : new ChunkedContent(records, grant.sequence, submission, inline)
+    submission.chunks.length === 0
+      ? inline
+      : new ChunkedContent(records, grant.sequence, submission, Buffer.from(inline))
   return prepare(
     {
       id: submission.id,

@@ -37,7 +37,7 @@ export interface StoredMessage<Content extends Buffer | ContentReader = Buffer |
   readonly fromDomain: string
   readonly acceptedAtMs: number
   readonly contentBytes: number
-  /** As accepted: un-stuffed, CRLF line ends. May be a view of shared memory. */
+  /** As accepted: un-stuffed, CRLF line ends. A Buffer may be a view of shared memory: it is copied before `prepare` returns. */
   readonly content: Content
 }
 

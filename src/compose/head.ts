@@ -39,6 +39,7 @@ export class Head {
   readonly bytes: number
   /** Dots that `write` puts in. */
   readonly stuffedDots: number
+  readonly #signatureBytes: number
   readonly #message: StoredMessage
   readonly #stored: Buffer
   readonly #emptyLineBytes: 0 | 2
@@ -61,20 +62,24 @@ export class Head {
       signatureBytes = signing.fieldsBytes(header, this.#timeSeconds())
     }
     this.#header = header
+    this.#signatureBytes = signatureBytes
     this.bytes = signatureBytes + bytes + emptyLineBytes
   }
 
-  /** Signs, which asks for the body to have been fed to `signing`; returns where the head ends in `wire`. */
+  /** Writes all but the signatures, for which it leaves room in front; returns where the head ends. The stored header is not needed any more. */
   write(wire: Buffer): number {
-    let at = 0
-    if (this.signing !== null && this.#header !== null) {
-      at = wire.write(this.signing.fields(this.#header, this.#timeSeconds()), 'latin1')
-    }
+    let at = this.#signatureBytes
     at += wire.write(this.#message.addedHeaders, at, 'utf8')
     if (this.stuffedDots > 0) at = stuffInto(wire, at, this.#stored, 0, true)
     else at += this.#stored.copy(wire, at)
     if (this.#emptyLineBytes > 0) at += wire.write('\r\n', at, 'latin1')
     return at
+  }
+
+  /** Writes the signatures into that room. The whole body was fed to `signing` before. */
+  sign(wire: Buffer): void {
+    if (this.signing === null || this.#header === null) return
+    wire.write(this.signing.fields(this.#header, this.#timeSeconds()), 'latin1')
   }
 
   #timeSeconds(): number {

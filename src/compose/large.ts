@@ -99,6 +99,7 @@ class LargeMessage extends Prepared {
     }
     const wire = Buffer.allocUnsafe(this.#head.bytes + this.#head.stuffedDots)
     this.#head.write(wire)
+    this.#head.sign(wire)
     return wire
   }
 }

@@ -5,41 +5,58 @@ import type { StoredMessage } from './compose.ts'
 import { countDotLines, endsLine, stuffInto } from './dots.ts'
 import { divide, Head, Prepared } from './head.ts'
 
+/**
+ * The wire form is laid out here and now, because the content may be a view of memory that moves on; only the signatures wait for `read`, in
+ * the room that was left for them.
+ */
 export function prepareSmall(message: StoredMessage, content: Buffer, signer: Signer): PreparedMessage {
   const { headerEnd, bodyStart, emptyLineBytes } = divide(content)
   const head = new Head(message, content.subarray(0, headerEnd), emptyLineBytes, signer.forDomain(message.fromDomain))
-  return new SmallMessage(message, content, head, headerEnd, bodyStart)
+  const sizeBytes = head.bytes + content.length - headerEnd + (endsLine(content) ? 0 : 2)
+  // What follows the header block begins a line, so its dots can be counted and stuffed on their own.
+  const dots = message.dotLines ? countDotLines(content, headerEnd, true) : 0
+  const wire = Buffer.allocUnsafe(sizeBytes + head.stuffedDots + dots)
+  let at = head.write(wire)
+  // Stuffed dots are not signed, so the body is hashed before they are in.
+  if (dots > 0) head.signing?.body(content.subarray(bodyStart))
+  const signedFrom = dots > 0 ? wire.length : at + bodyStart - headerEnd
+  if (dots > 0) at = stuffInto(wire, at, content, headerEnd, true)
+  else at += content.copy(wire, at, headerEnd)
+  const signedTo = at
+  if (at < wire.length) wire.write('\r\n', at, 'latin1')
+  return new SmallMessage(message, sizeBytes, head, wire, signedFrom, signedTo)
 }
 
 class SmallMessage extends Prepared {
-  readonly #content: Buffer
   readonly #head: Head
-  readonly #headerEnd: number
-  readonly #bodyStart: number
-  readonly #dotLines: boolean
+  readonly #wire: Buffer
+  /** The part of the wire form that is still to be hashed. */
+  readonly #signedFrom: number
+  readonly #signedTo: number
   #read = false
 
-  constructor(message: StoredMessage, content: Buffer, head: Head, headerEnd: number, bodyStart: number) {
-    super(message, head.bytes + content.length - headerEnd + (endsLine(content) ? 0 : 2))
-    this.#content = content
+  constructor(
+    message: StoredMessage,
+    sizeBytes: number,
+    head: Head,
+    wire: Buffer,
+    signedFrom: number,
+    signedTo: number,
+  ) {
+    super(message, sizeBytes)
     this.#head = head
-    this.#headerEnd = headerEnd
-    this.#bodyStart = bodyStart
-    this.#dotLines = message.dotLines
+    this.#wire = wire
+    this.#signedFrom = signedFrom
+    this.#signedTo = signedTo
   }
 
   override read(): Buffer | null {
     if (this.#read) return null
     this.#read = true
-    const content = this.#content
-    this.#head.signing?.body(content.subarray(this.#bodyStart))
-    // What follows the header block begins a line, so its dots can be counted and stuffed on their own.
-    const dots = this.#dotLines ? countDotLines(content, this.#headerEnd, true) : 0
-    const wire = Buffer.allocUnsafe(this.sizeBytes + this.#head.stuffedDots + dots)
-    let at = this.#head.write(wire)
-    if (dots > 0) at = stuffInto(wire, at, content, this.#headerEnd, true)
-    else at += content.copy(wire, at, this.#headerEnd)
-    if (at < wire.length) wire.write('\r\n', at, 'latin1')
-    return wire
+    const { signing } = this.#head
+    if (signing === null) return this.#wire
+    if (this.#signedFrom < this.#signedTo) signing.body(this.#wire.subarray(this.#signedFrom, this.#signedTo))
+    this.#head.sign(this.#wire)
+    return this.#wire
   }
 }

@@ -11,7 +11,7 @@
 import { invariant } from '../kernel/assert.ts'
 
 const words = { closedTo: 0, committedTo: 1, writtenTo: 2, count: 8 } as const
-const flags = { work: 0, done: 1, state: 2, freeMiB: 3, preparedOrdinal: 4, count: 8 } as const
+const flags = { work: 0, done: 1, state: 2, freeMiB: 3, open: 4, count: 8 } as const
 const segmentRingSize = 64
 /** Per segment: segment number, file ordinal, salt, first batch, creation time, end of what came before. */
 const segmentFields = 6
@@ -116,6 +116,16 @@ export class Channel {
 
   setState(state: ChannelState): void {
     Atomics.store(this.flags, flags.state, states.indexOf(state))
+  }
+
+  /** The first segment's file is there: from now on a commit waits for nothing but its own bytes. */
+  get open(): boolean {
+    return Atomics.load(this.flags, flags.open) === 1
+  }
+
+  setOpen(): void {
+    Atomics.store(this.flags, flags.open, 1)
+    this.wakeOwner()
   }
 
   get freeBytes(): number {

@@ -126,7 +126,7 @@ export class Flusher {
     this.#open?.file.close()
     this.#open = null
     const plan = this.#channel.segmentPlan(segment)
-    while (this.#spare?.fileOrdinal !== plan.fileOrdinal || this.#spare.filledBytes < this.#channel.segmentBytes) {
+    while (this.#spare?.fileOrdinal !== plan.fileOrdinal || !this.#spareIsReady()) {
       this.#fillSpare(plan.fileOrdinal)
     }
     const file = this.#spare.file
@@ -145,17 +145,29 @@ export class Flusher {
     file.writeAt(header, 0, header.length, 0)
     file.dataSync()
     this.#open = { segment, file }
+    if (!this.#channel.open) this.#channel.setOpen()
     return file
   }
 
-  /** The next segment's file, a MiB at a time, so that no commit waits for 64 MiB of zeros. */
+  /** The first segment as soon as it is planned, the next one when this one is half full; a MiB at a time, so that no commit waits for 64 MiB. */
   #prepare(): boolean {
-    if (this.#open === null) return false
-    const wanted = this.#channel.segmentPlan(this.#open.segment).fileOrdinal + 1
-    if (this.#spare !== null && this.#spare.filledBytes >= this.#channel.segmentBytes) return false
+    const { closedTo, committedTo, segmentBytes } = this.#channel
+    // Nothing is planned before the owner has said where the log begins.
+    if (closedTo === 0) return false
+    if (this.#open === null) {
+      const first = this.#channel.segmentPlan(Math.floor(closedTo / segmentBytes))
+      if (this.#spareIsReady()) this.#segmentFile(first.segment)
+      else this.#fillSpare(first.fileOrdinal)
+      return true
+    }
+    if (this.#spareIsReady() || committedTo % segmentBytes < segmentBytes / 2) return false
     if (this.checkSpace() === 'full') return false
-    this.#fillSpare(wanted)
+    this.#fillSpare(this.#channel.segmentPlan(this.#open.segment).fileOrdinal + 1)
     return true
+  }
+
+  #spareIsReady(): boolean {
+    return this.#spare !== null && this.#spare.filledBytes >= this.#channel.segmentBytes
   }
 
   #fillSpare(fileOrdinal: number): void {

@@ -64,7 +64,7 @@ export interface Spool {
   readonly records: RecordReader
   readonly recovery: RecoveryReport
   readonly channels: readonly Channel[]
-  /** True once everything recovery wrote again is on disk: act on pending submissions only from then on. */
+  /** True once the first segments exist and everything recovery wrote again is on disk: act on pending submissions only from then on. */
   settled(): boolean
   /** Calls back for every submission that becomes durable, and for those that were pending at start, once each. */
   poll(onSubmission: (sequence: number, position: number, submission: StoredSubmission) => void): void
@@ -144,6 +144,10 @@ export function openSpool(options: SpoolOptions): Spool {
     new Rewrite(outcomeWriter, intake.outcomes.recovery.unproven),
   ] as const
 
+  // The log thread makes the first segments' files while nobody waits for them.
+  Atomics.add(wake, 0, 1)
+  Atomics.notify(wake, 0)
+
   const submissions = new SubmissionLog({
     writer: intakeWriter,
     clock,
@@ -173,7 +177,7 @@ export function openSpool(options: SpoolOptions): Spool {
       damagedSubmissions: intake.damagedSubmissions,
       quarantined,
     },
-    settled: () => rewrites.every((rewrite) => rewrite.done),
+    settled: () => intakeWriter.channel.open && outcomeWriter.channel.open && rewrites.every((rewrite) => rewrite.done),
     poll(onSubmission) {
       if (rewrites.some((rewrite) => !rewrite.done)) {
         for (const rewrite of rewrites) rewrite.poll()

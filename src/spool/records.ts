@@ -1,6 +1,6 @@
 /** Payloads of the records, as bytes and back. One encoder and one decoder per type, side by side. */
 import { invariant } from '../kernel/assert.ts'
-import { uuidBytes, uuidText } from '../kernel/ids.ts'
+import { uuidText, writeUuid } from '../kernel/ids.ts'
 import type { Attempt, DialogueStage, Outcome, OutcomeKind, OutcomeScope } from '../model/outcome.ts'
 import type { MailClass, SubmissionHead } from '../model/submission.ts'
 
@@ -67,9 +67,7 @@ export function writeSubmission(
     inlineBytes: number
   },
 ): number {
-  const id = uuidBytes(facts.id)
-  invariant(id !== null, 'id is not a UUID')
-  id.copy(into, at)
+  writeUuid(into, at, facts.id)
   into.writeDoubleLE(facts.acceptedAtMs, at + 16)
   into.writeUInt8((head.eightBit ? 1 : 0) | (head.smtpUtf8 ? 2 : 0) | (head.dotLines ? 4 : 0), at + 24)
   into.writeUInt8(classes.indexOf(head.mailClass), at + 25)

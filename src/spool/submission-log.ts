@@ -2,8 +2,7 @@
  * Port `submissions` on an intake log: transactions, and the pace of commits.
  *
  * A transaction stages up to 64 KiB; what goes beyond is spilled as chunk records, so that 50 MB never sit in memory. Its commit record holds
- * the rest. A batch goes to the log thread at once when no transaction is open that could soon join it, otherwise after `commitDelayMs` or at
- * `commitBytesMax`; one flush is in flight at a time, and what gathers meanwhile is the next one.
+ * the rest. One flush is in flight at a time, and what gathers meanwhile is the next one.
  */
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
@@ -46,6 +45,9 @@ export class SubmissionLog implements Submissions {
   /** Transactions that wait for room in the window, with what to do once there is some. */
   #stalled: (() => void)[] = []
   #pace: Timer | null = null
+  /** Commits in the open batch, and in the one before it. */
+  #gathered = 0
+  #gatheredBefore = 0
 
   constructor(options: SubmissionLogOptions) {
     this.#writer = options.writer
@@ -131,13 +133,13 @@ export class SubmissionLog implements Submissions {
     this.#writer.finish()
     this.#stages.give(transaction.stage)
     this.#waiting.push({ end: this.#writer.endOfOpenBatch, settled })
+    this.#gathered += 1
     this.#flushIfDue()
   }
 
   abort(transaction: StagedTransaction): void {
     this.#open -= 1
     this.#stages.give(transaction.stage)
-    if (this.#open === 0) this.#flushIfDue()
   }
 
   takeStage(bytes: number): Buffer {
@@ -152,10 +154,14 @@ export class SubmissionLog implements Submissions {
     return this.#writer.backlogBytes > this.#writer.channel.windowBytes / 2
   }
 
+  /**
+   * Paces itself: a batch goes at once when it has gathered as many commits as the one before, otherwise when its first one has waited
+   * `commitDelayMs`. So one busy session never waits, and twenty of them soon share every flush.
+   */
   #flushIfDue(): void {
     const { channel, openBatchBytes } = this.#writer
     if (openBatchBytes === 0 || channel.closedTo !== channel.committedTo) return
-    if (this.#open === 0 || openBatchBytes >= this.#commitBytesMax || this.#commitDelayMs === 0) return this.#flush()
+    if (this.#gathered >= this.#gatheredBefore || openBatchBytes >= this.#commitBytesMax) return this.#flush()
     this.#pace ??= this.#clock.after(this.#commitDelayMs, () => {
       this.#pace = null
       if (channel.closedTo === channel.committedTo) this.#flush()
@@ -165,6 +171,8 @@ export class SubmissionLog implements Submissions {
   #flush(): void {
     this.#pace?.cancel()
     this.#pace = null
+    this.#gatheredBefore = this.#gathered
+    this.#gathered = 0
     this.#writer.closeBatch()
   }
 
