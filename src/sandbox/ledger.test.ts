@@ -52,7 +52,7 @@ test('a torn last line is left out, at every byte, and removed before the next',
   await ledger.close()
   assert.deepEqual(readLedger(file), { records: [{ n: 1 }, { n: 2 }, { n: 4 }], torn: false })
 
-  writeFileSync(file, `${'x'.repeat(200_000)}`)
+  writeFileSync(file, 'x'.repeat(200_000))
   await openLedger(file).close()
   assert.equal(readFileSync(file).length, 0)
 })

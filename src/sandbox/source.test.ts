@@ -188,8 +188,8 @@ test('at a fixed rate latency counts from when a message was due', async (t) => 
 
 test('a run ends by time, or when told to', async (t) => {
   const { port } = await receiver(t, {})
-  const timed = await runSource({ host: '127.0.0.1', port, sessions: 2, durationMs: 100, ratePerSecond: 200 })
-  assert.ok(timed.acked > 5 && timed.acked <= 20, `${timed.acked}`)
+  const timed = await runSource({ host: '127.0.0.1', port, sessions: 2, durationMs: 400, ratePerSecond: 50 })
+  assert.ok(timed.acked > 0 && timed.acked <= 20, `${timed.acked}`)
   assert.equal(timed.unsent, 0)
 
   const stuck = await receiver(t, { rules: [{ for: '*', final: { ending: 'silence' } }] })

@@ -149,11 +149,11 @@ export function readLedger<T = Record<string, unknown>>(path: string): LedgerCon
   }
 }
 
-function readLines<T>(text: string, path: string, records: T[]): void {
+function readLines(text: string, path: string, records: unknown[]): void {
   for (const line of text.split('\n')) {
     if (line === '') continue
     try {
-      records.push(JSON.parse(line) as T)
+      records.push(JSON.parse(line))
     } catch (cause) {
       throw new PosthasteError(
         'ledger_damaged',

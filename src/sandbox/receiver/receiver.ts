@@ -43,6 +43,8 @@ export interface Receiver {
   script(next: ReceiverScript): void
   /** Settles once so many messages have been taken since the start. */
   untilMessages(count: number): Promise<void>
+  /** Settles once no connection is open. */
+  untilDisconnected(): Promise<void>
   /** Ends every connection as a server that dies does; it goes on listening. */
   dropConnections(): void
   /** Stops listening and ends every connection. */
@@ -112,6 +114,7 @@ class ScriptedReceiver implements Receiver, SessionHost {
   readonly #server: Server
   readonly #sessions = new Set<Session>()
   played: PlayedScript
+  readonly #waitingForNone: (() => void)[] = []
   #waiting: { readonly count: number; readonly arrived: () => void }[] = []
 
   constructor(script: ReceiverScript, options: ReceiverOptions) {
@@ -174,7 +177,9 @@ class ScriptedReceiver implements Receiver, SessionHost {
   }
 
   closed(session: Session): void {
-    if (this.#sessions.delete(session)) this.counters.connectionsOpen--
+    if (!this.#sessions.delete(session)) return
+    this.counters.connectionsOpen--
+    if (this.counters.connectionsOpen === 0) for (const left of this.#waitingForNone.splice(0)) left()
   }
 
   script(next: ReceiverScript): void {
@@ -236,6 +241,11 @@ class ScriptedReceiver implements Receiver, SessionHost {
   async untilMessages(count: number): Promise<void> {
     if (this.counters.messages >= count) return
     await new Promise<void>((arrived) => this.#waiting.push({ count, arrived }))
+  }
+
+  async untilDisconnected(): Promise<void> {
+    if (this.counters.connectionsOpen === 0) return
+    await new Promise<void>((left) => this.#waitingForNone.push(left))
   }
 
   #tellWaiting(): void {
