@@ -26,15 +26,16 @@ export class SmtpClient {
     this.#listen(socket)
   }
 
-  /** Connects to 127.0.0.1, or to what `options` say, with TLS at once when asked. The greeting is not read. */
+  /** Connects to 127.0.0.1, or to what `options` say, with TLS at once when asked. `early` goes out with the handshake. The greeting is not read. */
   static async connect(
     port: number,
-    options: { tls?: boolean; host?: string; localAddress?: string } = {},
+    options: { tls?: boolean; host?: string; localAddress?: string; early?: string } = {},
   ): Promise<SmtpClient> {
-    const { tls = false, host = '127.0.0.1', localAddress } = options
+    const { tls = false, host = '127.0.0.1', localAddress, early } = options
     const target = { host, port, noDelay: true, ...(localAddress === undefined ? {} : { localAddress }) }
     const socket = tls ? connectTls({ ...target, rejectUnauthorized: false }) : connect(target)
     const client = new SmtpClient(socket)
+    if (early !== undefined) client.send(early)
     await once(socket, tls ? 'secureConnect' : 'connect')
     return client
   }

@@ -19,7 +19,7 @@ import { SmtpClient } from './smtp-client.ts'
 const fixture = (name: string): string => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8')
 
 /** Valid until 2126, for localhost and 127.0.0.1. */
-export const testTls: TlsConfig = { certificatePem: fixture('localhost.crt'), keyPem: fixture('localhost.key') }
+const testTls: TlsConfig = { certificatePem: fixture('localhost.crt'), keyPem: fixture('localhost.key') }
 
 export const smallSmtpConfig: SmtpConfig = {
   listeners: [{ address: '127.0.0.1', port: 0, tls: 'offered' }],
@@ -53,7 +53,7 @@ export interface SmtpRig {
 }
 
 /** Real time for the greeting's few milliseconds, virtual time for everything that is long. */
-export class SteppedClock extends VirtualClock {
+class SteppedClock extends VirtualClock {
   override after(delayMs: number, fire: () => void): ReturnType<VirtualClock['after']> {
     if (delayMs > 100) return super.after(delayMs, fire)
     const timer = setTimeout(fire, delayMs)

@@ -15,6 +15,9 @@ export class Connection implements Link {
   #handshake: Timer | null = null
   #linger: Timer | null = null
   #isGone = false
+  readonly #onData = (chunk: Buffer): void => this.session.input(chunk)
+  readonly #onEnd = (): void => this.session.peerEnded()
+  readonly #onDrain = (): void => this.session.sendReady()
 
   constructor(
     server: SmtpServer,
@@ -46,10 +49,15 @@ export class Connection implements Link {
     this.#socket.resume()
   }
 
+  /** Between a timer and an immediate the event loop reads every socket, however late the timer was. */
+  whenRead(then: () => void): void {
+    setImmediate(then)
+  }
+
   startTls(): void {
     const plain = this.#socket
     // Whatever still arrives in plain text is TLS's to refuse (RFC 3207 §4.2).
-    plain.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain')
+    plain.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain)
     const secure = new TLSSocket(plain, { isServer: true, secureContext: this.#secureContext as SecureContext })
     this.#socket = secure
     this.#handshake = this.#server.clock.after(handshakeMsMax.value, () => this.destroy())
@@ -75,9 +83,7 @@ export class Connection implements Link {
   }
 
   #listen(socket: Socket): void {
-    socket.on('data', (chunk: Buffer) => this.session.input(chunk))
-    socket.on('end', () => this.session.peerEnded())
-    socket.on('drain', () => this.session.sendReady())
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain)
   }
 
   #endHandshake(): void {

@@ -5,7 +5,7 @@
 import { commandText } from '../../standards/smtp-command.ts'
 import { authLineBytesMax, commandBytesMax, envelopeCommandBytesMax, refusedLineBytesMax } from './limits.ts'
 
-export type LineVerdict = 'incomplete' | 'line' | 'malformed' | 'too-long' | 'endless'
+type LineVerdict = 'incomplete' | 'line' | 'malformed' | 'too-long' | 'endless'
 
 const lf = 0x0a
 const cr = 0x0d

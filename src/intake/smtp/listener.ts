@@ -38,7 +38,7 @@ export interface SmtpIntake {
 }
 
 /** Without `tls` it is taken for a port that is greeted in plain text. */
-export type RefusingListener = Pick<ListenerConfig, 'address' | 'port'> & Partial<Pick<ListenerConfig, 'tls'>>
+type RefusingListener = Pick<ListenerConfig, 'address' | 'port'> & Partial<Pick<ListenerConfig, 'tls'>>
 
 /** Throws PosthasteError when a port cannot be had or the certificate cannot be used; then none is listened on. */
 export async function startSmtpIntake(options: SmtpIntakeOptions): Promise<SmtpIntake> {

@@ -18,6 +18,9 @@ class MemoryLink implements Link {
   }
   pause(): void {}
   resume(): void {}
+  whenRead(then: () => void): void {
+    then()
+  }
   startTls(): void {}
   end(): void {
     this.ended = true
@@ -67,7 +70,7 @@ interface Model {
 
 interface Step {
   readonly name: string
-  /** What is sent, knowing whether a DATA before it was granted. */
+  /** What is sent; DATA's content follows when it is granted. */
   readonly wire: string
   /** Changes the model; gives the replies. */
   expect(model: Model): string[]

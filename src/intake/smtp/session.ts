@@ -34,6 +34,8 @@ export interface Link {
   send(replies: string): boolean
   pause(): void
   resume(): void
+  /** Calls back when everything that had arrived by now was handed over. */
+  whenRead(then: () => void): void
   /** Begins TLS as server; `session.secured()` follows. */
   startTls(): void
   /** Closes once everything is sent. */
@@ -403,13 +405,15 @@ export class Session implements SpoolFlow {
   // Time and the way out.
 
   #greetSoon(): void {
-    this.server.clock.after(greetingDelayMs.value, () => {
-      if (this.phase !== 'greeting') return
-      this.#greeted = true
-      this.phase = 'command'
-      this.reply(`220 ${this.server.hostname} ESMTP`)
-      this.#resume()
-    })
+    this.server.clock.after(greetingDelayMs.value, () => this.link.whenRead(() => this.#greet()))
+  }
+
+  #greet(): void {
+    if (this.phase !== 'greeting') return
+    this.#greeted = true
+    this.phase = 'command'
+    this.reply(`220 ${this.server.hostname} ESMTP`)
+    this.#resume()
   }
 
   /** A whole command must come in time (RFC 5321 §4.5.3.2.7), content at the rate that the operator asks for. */

@@ -78,8 +78,7 @@ test('BDAT refuses a lone CR or LF like DATA does, across chunks too', async (t)
 
 test('who speaks before the greeting is out of turn: 554 5.5.0 and close', async (t) => {
   const rig = await startRig(t)
-  const client = await SmtpClient.connect(rig.port)
-  client.send('EHLO a\r\nMAIL FROM:<a@b>\r\n')
+  const client = await SmtpClient.connect(rig.port, { early: 'EHLO a\r\nMAIL FROM:<a@b>\r\n' })
   assert.equal((await client.reply()).codes, '554 5.5.0')
   assert.equal(await client.closed(), '')
   assert.equal(rig.counters.outOfTurn, 1)

@@ -47,7 +47,7 @@ let secondOfText = -1
 let textOfSecond = ''
 
 /** RFC 5322 §3.3, in UTC. Made once a second: many messages share it. */
-export function headerDate(timeMs: number): string {
+function headerDate(timeMs: number): string {
   const second = Math.floor(timeMs / 1_000)
   if (second !== secondOfText) {
     textOfSecond = new Date(second * 1_000).toUTCString().replace('GMT', '+0000')
