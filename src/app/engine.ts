@@ -301,7 +301,7 @@ const describeSite = (queue: SiteQueue) => ({
   name: queue.site.name,
   queued: queue.queued,
   inFlight: queue.inFlight,
-  connections: queue.inFlight,
+  connections: queue.connections,
   paused: !queue.open,
   lastReply: queue.lastReply === '' ? null : queue.lastReply,
 })

@@ -47,6 +47,8 @@ export class SiteQueue {
   readonly tenants = new Map<string, TenantQueue>()
   readonly ring = new BoundedQueue<TenantQueue>(ringMax)
   inFlight = 0
+  /** Of these, the ones that wait behind another on its connection. */
+  ahead = 0
   queued = 0
   /** Concurrency that the site seems willing to take, between 1 and `site.connectionsMax`. */
   window: number
@@ -64,6 +66,10 @@ export class SiteQueue {
   constructor(site: Site) {
     this.site = site
     this.window = site.connectionsMax
+  }
+
+  get connections(): number {
+    return this.inFlight - this.ahead
   }
 
   get open(): boolean {

@@ -31,6 +31,8 @@ export type ShapeEvent =
   | { readonly kind: 'admit'; readonly admission: Admission }
   | { readonly kind: 'routed'; readonly domain: string; readonly answer: RouteAnswer }
   | { readonly kind: 'report'; readonly report: DeliveryReport }
+  /** The connection that carries `grant` can take one more behind it, in the same write: at most one grant action answers. */
+  | { readonly kind: 'ahead'; readonly grant: Grant }
   /** True: grant nothing more, because the outcome log is behind or the process is going down. */
   | { readonly kind: 'hold'; readonly hold: boolean }
   | { readonly kind: 'tick' }
@@ -93,6 +95,10 @@ export class Scheduler {
   readonly #hungry = new BoundedQueue<SiteQueue>(1_000_000)
   #actions: ShapeAction[] = []
   #inFlight = 0
+  /** Grants that stand behind another one on its connection. */
+  #ahead = 0
+  readonly #successors = new Map<number, number>()
+  readonly #predecessors = new Map<number, number>()
   #nextGrant = 1
   #hold = false
   #sweptAtMs: number
@@ -121,6 +127,9 @@ export class Scheduler {
         break
       case 'report':
         this.#report(event.report, nowMs)
+        break
+      case 'ahead':
+        this.#grantAhead(event.grant, nowMs)
         break
       case 'hold':
         this.#hold = event.hold
@@ -248,8 +257,8 @@ export class Scheduler {
   }
 
   #dispatch(queue: SiteQueue, nowMs: number): void {
-    while (!this.#hold && queue.open && queue.inFlight < queue.window) {
-      if (this.#inFlight >= this.#connectionsMax) {
+    while (!this.#hold && queue.open && queue.connections < queue.window) {
+      if (this.#connections >= this.#connectionsMax) {
         if (!queue.hungry && queue.next() !== null) queue.hungry = this.#hungry.push(queue)
         return
       }
@@ -260,6 +269,43 @@ export class Scheduler {
       if (flow.destination.validUntilMs <= nowMs) this.#askRoute(flow.destination)
       this.#actions.push({ kind: 'grant', grant })
     }
+  }
+
+  /** A grant for a connection that is busy with another one: it needs no connection of its own until that one is reported. */
+  #grantAhead(before: Grant, nowMs: number): void {
+    const queue = this.#siteQueue(before.site)
+    if (this.#hold || !queue.open || queue.connections > queue.window || this.#successors.has(before.id)) return
+    for (let flow = queue.next(); flow !== null; flow = queue.next()) {
+      const grant = this.#takeGrant(queue, flow)
+      if (grant === null) continue
+      queue.ahead += 1
+      this.#ahead += 1
+      this.#successors.set(before.id, grant.id)
+      this.#predecessors.set(grant.id, before.id)
+      if (flow.destination.validUntilMs <= nowMs) this.#askRoute(flow.destination)
+      this.#actions.push({ kind: 'grant', grant })
+      return
+    }
+  }
+
+  /** One of a pair is over: the other has the connection for itself. */
+  #unpair(grant: Grant, queue: SiteQueue): void {
+    for (const [own, others] of [
+      [this.#successors, this.#predecessors],
+      [this.#predecessors, this.#successors],
+    ] as const) {
+      const other = own.get(grant.id)
+      if (other === undefined) continue
+      own.delete(grant.id)
+      others.delete(other)
+      queue.ahead -= 1
+      this.#ahead -= 1
+    }
+  }
+
+  /** Connections that grants occupy: pairs share one. */
+  get #connections(): number {
+    return this.#inFlight - this.#ahead
   }
 
   /** Neighbours in the queue that belong to one submission share a transaction. Null when only dead slots were found. */
@@ -304,11 +350,12 @@ export class Scheduler {
     const queue = this.#siteQueue(report.grant.site)
     queue.inFlight -= 1
     this.#inFlight -= 1
+    this.#unpair(report.grant, queue)
     invariant(queue.inFlight >= 0, 'every grant is reported once')
     this.#learn(queue, report, nowMs)
     this.#settle(report.grant.sequence, report.attempt, report.grant.slots, report.outcomes, nowMs)
     this.#dispatch(queue, nowMs)
-    while (this.#inFlight < this.#connectionsMax) {
+    while (this.#connections < this.#connectionsMax) {
       const hungry = this.#hungry.shift()
       if (hungry === undefined) break
       hungry.hungry = false

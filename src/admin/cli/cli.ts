@@ -7,6 +7,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { PosthasteError } from '../../kernel/errors.ts'
+import { registerBenchCommands } from './bench-commands.ts'
 import { registerConfig } from './config-command.ts'
 import { createContext, type CliContext, type CliOptions } from './context.ts'
 import { registerMessage } from './message-command.ts'
@@ -25,6 +26,7 @@ const registrars: readonly CommandRegistrar[] = [
   registerMessage,
   registerSandbox,
   registerConfig,
+  registerBenchCommands,
   registerVersion,
 ]
 
