@@ -103,6 +103,21 @@ test('a domain is one name only, and never an IP address in disguise', () => {
   for (const trick of tricks) assert.equal(domain(`<a@${trick}>`), null, JSON.stringify(trick))
 })
 
+test('characters that mean something in a URL do not cut or change a name with U-labels', () => {
+  for (const name of [
+    'münchen%2etest',
+    'a?münchen.de',
+    'münchen/x',
+    'münchen#x.de',
+    'münchen:25',
+    'x@münchen.de',
+    'mün\\chen.de',
+  ]) {
+    assert.equal(domainName(name), '', name)
+  }
+  assert.equal(domainName('münchen.de'), 'xn--mnchen-3ya.de')
+})
+
 test('the domain of an address is what follows its last at sign', () => {
   assert.equal(domainOf('"x@evil.test"@Good.Test'), 'good.test')
   assert.equal(domainOf('a@bücher.example'), 'xn--bcher-kva.example')

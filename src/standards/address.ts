@@ -99,6 +99,8 @@ export function domainName(written: string): string {
  * example.com. Such a name is a trick or an accident: only names that mean themselves are converted. U+3002 would become a dot.
  */
 function isHonestUnicode(written: string): boolean {
+  // The conversion reads its input as a URL does: "%2e" would become a dot, and "/", "?", "#", ":" or "@" would end the name early.
+  if (!/^[A-Za-z0-9.\u0080-\u{10ffff}-]+$/u.test(written)) return false
   if (/[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u3002]/u.test(written)) return false
   return written.normalize('NFKC') === written
 }
