@@ -232,8 +232,6 @@ export class Connection {
     this.tls = `${secured.getProtocol() ?? 'TLS'} ${secured.getCipher().name}`
     this.setting.counters.tlsHandshakes++
     if (secured.isSessionReused()) this.setting.counters.tlsResumed++
-    // RFC 3207 §4.2: what was learnt before TLS is forgotten.
-    this.capabilities = noCapabilities
     this.enter('ehlo')
   }
 

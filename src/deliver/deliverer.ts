@@ -71,7 +71,7 @@ class SmtpDeliverer implements Deliverer {
   #serving = false
   #sweep: Timer | null = null
   #stopped: (() => void) | null = null
-  #stopping = false
+  #stopping: Promise<void> | null = null
 
   constructor(options: DelivererOptions) {
     const { config, clock, random, dns, net, messages, sandbox, hostname } = options
@@ -96,7 +96,7 @@ class SmtpDeliverer implements Deliverer {
     const transaction = new Transaction(grant, clock.nowMs(), clock.monotonicMs())
     const outer = this.#delivering
     this.#delivering = true
-    if (this.#stopping) this.#settleUnsent(transaction, outcomeOfFault('stopping', 'connect'))
+    if (this.#stopping !== null) this.#settleUnsent(transaction, outcomeOfFault('stopping', 'connect'))
     else if (!this.#place(transaction)) this.#waiting.push(transaction)
     this.#delivering = outer
   }
@@ -112,21 +112,17 @@ class SmtpDeliverer implements Deliverer {
   }
 
   stop(deadlineMs: number): Promise<void> {
-    this.#stopping = true
-    for (const transaction of this.#waiting.splice(0))
+    this.#stopping ??= new Promise((resolve) => (this.#stopped = resolve))
+    for (const transaction of this.#waiting.splice(0)) {
       this.#settleUnsent(transaction, outcomeOfFault('stopping', 'connect'))
+    }
     for (const opening of this.#openings) opening.abort()
     for (const connection of this.#opened) connection.retire()
     const cutOff = this.#setting.clock.after(deadlineMs, () => {
       for (const connection of this.#connections) connection.abort('stopping')
     })
-    return new Promise((resolve) => {
-      this.#stopped = () => {
-        cutOff.cancel()
-        resolve()
-      }
-      this.#endStop()
-    })
+    this.#endStop()
+    return this.#stopping.finally(() => cutOff.cancel())
   }
 
   /** Finds the transaction a connection, or begins to open one; false when every place is taken. */
@@ -163,7 +159,7 @@ class SmtpDeliverer implements Deliverer {
     onSettled: (connection: Connection, transaction: Transaction): void => {
       if (connection.state === 'idle') this.#idle.add(connection)
       else this.#gone(connection)
-      if (transaction.worthRetrying && !transaction.retried && !this.#stopping) this.#retry(transaction)
+      if (transaction.worthRetrying && !transaction.retried && this.#stopping === null) this.#retry(transaction)
       else this.#report(transaction)
       this.#serveWaiting()
     },
@@ -192,7 +188,6 @@ class SmtpDeliverer implements Deliverer {
   }
 
   #left(connection: Connection): void {
-    this.#idle.remove(connection)
     this.#gone(connection)
     this.#serveWaiting()
   }
@@ -200,6 +195,7 @@ class SmtpDeliverer implements Deliverer {
   /** A connection that leaves frees its place at once, and is watched until its socket is closed. */
   #gone(connection: Connection): void {
     this.#opened.delete(connection)
+    this.#idle.remove(connection)
     if (connection.state === 'closed') this.#connections.delete(connection)
     this.#endStop()
   }

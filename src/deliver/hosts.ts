@@ -36,10 +36,6 @@ class Remembered<V> {
   has(key: string): boolean {
     return this.get(key) !== undefined
   }
-
-  delete(key: string): void {
-    this.#entries.delete(key)
-  }
 }
 
 export interface HostMemory {

@@ -18,13 +18,13 @@ export class IdlePool {
     const idle = this.#bySite.get(siteId)
     if (idle === undefined) return null
     const at = idle.findLastIndex((connection) => connection.plan.source === source)
-    return at === -1 ? null : this.#removeAt(siteId, idle, at)
+    return at === -1 ? null : this.#takeAt(idle, at)
   }
 
   /** Of one site, the oldest; null when it has none. */
   takeOldestOf(siteId: number): Connection | null {
     const idle = this.#bySite.get(siteId)
-    return idle === undefined ? null : this.#removeAt(siteId, idle, 0)
+    return idle === undefined || idle.length === 0 ? null : this.#takeAt(idle, 0)
   }
 
   /** Of any site: the one that has been idle longest. A scan, for the rare moment when all places are taken. */
@@ -36,19 +36,19 @@ export class IdlePool {
     return oldest === null ? null : this.takeOldestOf(oldest.plan.site.id)
   }
 
-  /** True when it was there. */
-  remove(connection: Connection): boolean {
+  /** For a connection that leaves, whether it is idle or not. */
+  remove(connection: Connection): void {
     const { id } = connection.plan.site
     const idle = this.#bySite.get(id)
-    const at = idle?.indexOf(connection) ?? -1
-    if (idle === undefined || at === -1) return false
-    this.#removeAt(id, idle, at)
-    return true
+    if (idle === undefined) return
+    const at = idle.indexOf(connection)
+    if (at !== -1) this.#takeAt(idle, at)
+    if (idle.length === 0) this.#bySite.delete(id)
   }
 
-  #removeAt(siteId: number, idle: Connection[], at: number): Connection {
-    const [connection] = idle.splice(at, 1)
-    if (idle.length === 0) this.#bySite.delete(siteId)
+  /** Nearly always the last one. An empty list stays for the site's next rest, which is soon. */
+  #takeAt(idle: Connection[], at: number): Connection {
+    const connection = at === idle.length - 1 ? idle.pop() : idle.splice(at, 1)[0]
     this.size--
     return connection as Connection
   }

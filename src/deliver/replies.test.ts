@@ -315,6 +315,17 @@ test('row 160: and it is retried only once', async (t) => {
   assert.equal(server.conversations.length, 2)
 })
 
+test('row 160: the retry takes a new connection, not another that died with the first', async (t) => {
+  const rig = deliverRig(t)
+  const server = await rig.server({
+    answer: (line, { contents }) => (line.startsWith('MAIL') && contents.length === 1 ? 'close' : undefined),
+  })
+  const site = rig.site(server.port)
+  await Promise.all([rig.send(site), rig.send(site), rig.send(site)])
+  assert.equal((await rig.outcome(site)).kind, 'delivered')
+  assert.equal(server.conversations.length, 4)
+})
+
 test('row 160: a "timeout exceeded" that crossed our command is the same', async (t) => {
   const rig = deliverRig(t)
   const server = await rig.server({

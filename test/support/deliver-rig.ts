@@ -38,6 +38,8 @@ export interface Rig {
   /** Addresses that were connected to, in order. */
   readonly connectedTo: string[]
   readonly reports: DeliveryReport[]
+  /** Called within the deliverer's report, where a scheduler grants the next message. */
+  onReport: (report: DeliveryReport) => void
   /** A polite or scripted server that ends with the test. */
   server(script?: Script): Promise<ScriptedServer>
   /** A site with one host, 127.0.0.1, at this port. */
@@ -86,6 +88,7 @@ export function deliverRig(t: TestContext, change: Partial<DelivererOptions> = {
     counters,
     report: (report) => {
       reports.push(report)
+      rig.onReport(report)
       waiting.get(report.grant.id)?.(report)
       waiting.delete(report.grant.id)
     },
@@ -105,6 +108,7 @@ export function deliverRig(t: TestContext, change: Partial<DelivererOptions> = {
     reach,
     connectedTo,
     reports,
+    onReport: () => {},
     async server(script) {
       const server = await scriptedServer(script)
       t.after(() => server.close())

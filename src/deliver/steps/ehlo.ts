@@ -11,6 +11,7 @@ export const ehlo: Step = {
   reply(connection, reply) {
     if (reply.digit === 5) return 'helo'
     if (reply.code !== 250) return refused(connection, reply)
+    // This replaces what was offered before TLS, which nobody had protected (RFC 3207 §4.2).
     const offered = readCapabilities(reply.lines())
     const { startTls, authPlain, authLogin } = offered
     const lying = connection.setting.hosts.lying.has(connection.hostKey)
