@@ -15,7 +15,7 @@ import { freePort } from '../test/support/engine.ts'
 import { until } from '../test/support/wait.ts'
 import { type ControlGroup, makeControlGroup, memoryMiB } from './support/cgroup.ts'
 import { machineFacts, signatureCpuMs } from './support/machine.ts'
-import { enginePeer, type Peer, postfixPeer, type Signing } from './support/peers.ts'
+import { enginePeer, type Peer, postfixPeer, type RunningPeer, type Signing } from './support/peers.ts'
 import { median, saveResult, table } from './support/report.ts'
 import { runSource, type Sink, startSink } from './support/smtp-tools.ts'
 
@@ -46,8 +46,10 @@ export async function relayBenchmark(argumentList: string[]): Promise<void> {
     ({ name }) => options.only === '' || name === options.only,
   )
   const rounds = new Map<Peer, Round[]>(peers.map((peer) => [peer, []]))
+  const signatureMs: number[] = []
   try {
     for (let round = 0; round < options.rounds; round++) {
+      if (signing !== 'none') signatureMs.push(signatureCpuMs(signing))
       // Alternating order, so that a machine that grows slower or faster during the run favours nobody.
       for (const peer of round % 2 === 0 ? peers : peers.toReversed()) {
         const result = await measure(peer, options, mkdtempSync(join(base, `${peer.name}-`)))
@@ -57,7 +59,7 @@ export async function relayBenchmark(argumentList: string[]): Promise<void> {
         )
       }
     }
-    report(options, rounds, base)
+    report(options, rounds, signatureMs.length === 0 ? null : median(signatureMs), base)
   } finally {
     rmSync(base, { recursive: true, force: true })
   }
@@ -113,17 +115,18 @@ async function measure(peer: Peer, load: Load, directory: string): Promise<Round
   const sink = await startSink(await freePort())
   const peerDirectory = join(directory, 'peer')
   mkdirSync(peerDirectory)
-  const running = await peer.start({
-    directory: peerDirectory,
-    port: await freePort(),
-    sinkPort: sink.port,
-    prefix: group.prefix,
-  })
+  let running: RunningPeer | null = null
   try {
+    running = await peer.start({
+      directory: peerDirectory,
+      port: await freePort(),
+      sinkPort: sink.port,
+      prefix: group.prefix,
+    })
     await quiet(group)
     return await relayOnce(group, sink, running.port, load)
   } finally {
-    await running.stop()
+    await running?.stop()
     await until(10_000, `${peer.name} left processes behind`, () => group.processIds().length === 0)
     await sink.stop()
     group.remove()
@@ -176,14 +179,18 @@ async function quiet(group: ControlGroup): Promise<void> {
   })
 }
 
-function report(options: Options, rounds: ReadonlyMap<Peer, readonly Round[]>, directory: string): void {
+function report(
+  options: Options,
+  rounds: ReadonlyMap<Peer, readonly Round[]>,
+  signatureMs: number | null,
+  directory: string,
+): void {
   const cpuOf = (name: string): number | null => {
     const found = [...rounds].find(([peer]) => peer.name === name)
     return found === undefined ? null : median(found[1].map(({ cpuMsPerMessage }) => cpuMsPerMessage))
   }
   const postfixCpuMs = cpuOf('postfix')
   const unsignedCpuMs = cpuOf('posthaste')
-  const signatureMs = options.sign === 'none' ? null : signatureCpuMs(options.sign)
   const signedCpuMs = options.sign === 'none' ? null : cpuOf(`posthaste-${options.sign}`)
   const signRatio =
     signatureMs === null || signedCpuMs === null || unsignedCpuMs === null

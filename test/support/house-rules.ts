@@ -144,6 +144,7 @@ const timeAndChance =
 const timeExceptions: ReadonlyMap<string, string> = new Map([
   ['src/kernel/', 'the one place that asks the machine'],
   ['src/sandbox/', 'its instruments measure real time from outside the engine'],
+  ['src/app/supervisor.ts', 'waits for threads and the process to end, which no virtual clock can make them do'],
 ])
 
 export const timeAndChanceFromKernel: Rule = (file) => {
