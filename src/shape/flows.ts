@@ -54,6 +54,8 @@ export class SiteQueue {
   window: number
   /** Successes since the window last grew. */
   successes = 0
+  /** Something got through since the window last shrank. */
+  working = false
   /** Site-wide failures in a row; each doubles the pause. */
   failures = 0
   /** Gate: closed until then; 0 is open. */

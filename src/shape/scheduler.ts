@@ -68,6 +68,8 @@ const closedMsMin = 30 * secondMs
 const closedMsMax = 15 * minuteMs
 const decreaseEveryMs = 10 * secondMs
 const sweepEveryMs = minuteMs
+/** Attempts are stored in 16 bits; at one a second that is 18 hours' worth, and from there on the number stands still. */
+const attemptsMax = 0xffff
 
 const noAttempt = (nowMs: number): Attempt => ({
   startedAtMs: nowMs,
@@ -274,7 +276,11 @@ export class Scheduler {
   /** A grant for a connection that is busy with another one: it needs no connection of its own until that one is reported. */
   #grantAhead(before: Grant, nowMs: number): void {
     const queue = this.#siteQueue(before.site)
-    if (this.#hold || !queue.open || queue.connections > queue.window || this.#successors.has(before.id)) return
+    if (this.#hold || !queue.open || queue.connections > queue.window) return
+    // Pairs, never rows of three.
+    if (this.#successors.has(before.id) || this.#predecessors.has(before.id)) return
+    // A connection that is always kept busy would never come free for another site.
+    if (this.#hungry.size > 0) return
     for (let flow = queue.next(); flow !== null; flow = queue.next()) {
       const grant = this.#takeGrant(queue, flow)
       if (grant === null) continue
@@ -353,8 +359,12 @@ export class Scheduler {
     this.#unpair(report.grant, queue)
     invariant(queue.inFlight >= 0, 'every grant is reported once')
     this.#learn(queue, report, nowMs)
+    for (const slot of report.grant.slots)
+      invariant(this.slots.state[slot] === slotStates.inFlight, 'a reported recipient is in flight')
     this.#settle(report.grant.sequence, report.attempt, report.grant.slots, report.outcomes, nowMs)
-    this.#dispatch(queue, nowMs)
+    // Its place comes free for whoever has waited longest, which is not the site that just had it.
+    if (this.#hungry.size === 0) this.#dispatch(queue, nowMs)
+    else if (!queue.hungry && queue.next() !== null) queue.hungry = this.#hungry.push(queue)
     while (this.#connections < this.#connectionsMax) {
       const hungry = this.#hungry.shift()
       if (hungry === undefined) break
@@ -371,6 +381,7 @@ export class Scheduler {
     if (last.scope !== 'site') {
       queue.failures = 0
       queue.successes += 1
+      queue.working = true
       if (queue.successes >= queue.window && queue.window < queue.site.connectionsMax) {
         queue.window += 1
         queue.successes = 0
@@ -380,7 +391,8 @@ export class Scheduler {
     if (!queue.open) return
     if (nowMs - queue.lastDecreaseMs < decreaseEveryMs && queue.window > 1) return
     queue.lastDecreaseMs = nowMs
-    const working = queue.successes > 0 && queue.window > 1
+    const working = queue.working && queue.window > 1
+    queue.working = false
     queue.window = Math.max(1, Math.floor(queue.window / 2))
     queue.successes = 0
     if (working) return
@@ -403,7 +415,7 @@ export class Scheduler {
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i] as number
       const outcome = outcomes[i] as Outcome
-      const attempts = (this.slots.attempts[slot] as number) + 1
+      const attempts = Math.min((this.slots.attempts[slot] as number) + 1, attemptsMax)
       const recipient = this.slots.recipient[slot] as number
       if (outcome.kind === 'delivered' || outcome.kind === 'bounced' || outcome.kind === 'expired') {
         recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: 0 })
@@ -411,6 +423,21 @@ export class Scheduler {
         continue
       }
       const expiresAtMs = (this.slots.acceptedAtMs[slot] as number) + this.#retry.expireAfterMs
+      if (nowMs >= expiresAtMs) {
+        // What the last attempt met stays on record, and the end follows it.
+        const last = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.text}`
+        recipients.push(
+          { recipient, attempt: attempts, outcome, nextAttemptAtMs: nowMs },
+          {
+            recipient,
+            attempt: Math.min(attempts + 1, attemptsMax),
+            outcome: this.#expired(attempts, last),
+            nextAttemptAtMs: 0,
+          },
+        )
+        this.slots.release(slot)
+        continue
+      }
       const spread = 1 + this.#retry.jitter * (2 * this.#random.fraction() - 1)
       // The last try comes when time is up, not after it.
       const nextAtMs = Math.min(
@@ -418,7 +445,7 @@ export class Scheduler {
         Math.max(expiresAtMs, nowMs + secondMs),
       )
       recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: nextAtMs })
-      this.slots.attempts[slot] = Math.min(attempts, 0xffff)
+      this.slots.attempts[slot] = attempts
       this.slots.nextAtMs[slot] = nextAtMs
       if (outcome.kind === 'uncertain') this.slots.flags[slot] = (this.slots.flags[slot] as number) | mayBeDuplicateFlag
       this.slots.setState(slot, slotStates.deferred)
@@ -457,6 +484,21 @@ export class Scheduler {
     this.#forgetIdle(nowMs)
   }
 
+  #expired(attempts: number, last: string): Outcome {
+    const span = formatDuration(this.#retry.expireAfterMs)
+    return {
+      kind: 'expired',
+      scope: 'recipient',
+      stage: 'route',
+      code: 0,
+      enhanced: '5.4.7',
+      text: `not delivered within ${span}, after ${attempts} attempts${last === '' ? '' : `; the last one met: ${last}`}`.slice(
+        0,
+        512,
+      ),
+    }
+  }
+
   /** By column, so that it reaches paused and blocked mail too. What is in flight has its answer soon. */
   #sweepExpired(nowMs: number): void {
     const { slots } = this
@@ -469,18 +511,11 @@ export class Scheduler {
         (slots.acceptedAtMs[slot] as number) > before
       )
         continue
-      const outcome: Outcome = {
-        kind: 'expired',
-        scope: 'recipient',
-        stage: 'route',
-        code: 0,
-        enhanced: '5.4.7',
-        text: `not delivered within ${formatDuration(this.#retry.expireAfterMs)}, after ${slots.attempts[slot]} attempts`,
-      }
       slots.setState(slot, slotStates.dead)
       const recipient = slots.recipient[slot] as number
-      const attempt = slots.attempts[slot] as number
-      const recipients = [{ recipient, attempt, outcome, nextAttemptAtMs: 0 }]
+      const attempts = slots.attempts[slot] as number
+      const outcome = this.#expired(attempts, '')
+      const recipients = [{ recipient, attempt: Math.min(attempts + 1, attemptsMax), outcome, nextAttemptAtMs: 0 }]
       this.#actions.push({
         kind: 'settle',
         sequence: slots.sequence[slot] as number,
