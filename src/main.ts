@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The program. Everything it does is a command of admin/cli. */
 import { readFileSync } from 'node:fs'
 import { runCli } from './admin/cli/cli.ts'

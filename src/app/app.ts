@@ -82,7 +82,6 @@ export async function startApp(options: AppOptions): Promise<number> {
     recovery: supervisor.recovery,
   })
   const exitCode = await Promise.race([untilSignal(log), supervisor.died])
-  view.draining()
   await supervisor.stop(exitCode === 0 ? drainMs : 0)
   await admin.stop()
   await sink?.close()

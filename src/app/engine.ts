@@ -7,6 +7,7 @@ import { openDisk } from '../adapters/embedded/embedded.ts'
 import { openNet } from '../adapters/net/net.ts'
 import { createDeliverCounters, createDeliverer, type Deliverer } from '../deliver/deliver.ts'
 import { type IntakeLogEvent, newIntakeCounters, type SmtpIntake, startSmtpIntake } from '../intake/intake.ts'
+import type { Grant } from '../model/grant.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
@@ -90,6 +91,7 @@ export class Engine {
       sandbox: config.sandbox,
       counters: this.#deliverCounters,
       report: (report) => this.#run({ kind: 'report', report }),
+      ahead: (grant) => this.#ahead(grant),
     })
   }
 
@@ -262,6 +264,17 @@ export class Engine {
       for (const action of this.#scheduler.step(next, this.#nowMs())) this.#do(action)
     }
     this.#running = false
+  }
+
+  /** What the scheduler lets follow on the connection of `grant`. */
+  #ahead(grant: Grant): Grant | null {
+    if (this.#running) return null
+    let next: Grant | null = null
+    for (const action of this.#scheduler.step({ kind: 'ahead', grant }, this.#nowMs())) {
+      if (action.kind === 'grant') next = action.grant
+      else this.#do(action)
+    }
+    return next
   }
 
   #do(action: ShapeAction): void {

@@ -31,6 +31,9 @@ export interface SupervisorOptions {
   readonly sandboxSink: { readonly address: string; readonly port: number } | null
 }
 
+/** Does not keep the process alive. */
+const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref())
+
 interface Threads {
   readonly engine: Worker
   readonly logThread: Worker
@@ -42,12 +45,15 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   #threads: Threads | null = null
   #stopping = false
+  #onStopAsked: () => void = () => {}
+  readonly #stopAsked = new Promise<void>((resolve) => (this.#onStopAsked = resolve))
   #failures = 0
   #nextAsk = 1
   readonly #asked = new Map<number, (answer: FromEngine) => void>()
   #onDied: (exitCode: number) => void = () => {}
   #drained: () => void = () => {}
-  #refusing: { stop(): Promise<void> } | null = null
+  /** Ends a start that is under way. */
+  #startFailed: ((error: Error) => void) | null = null
 
   state: EngineState = 'starting'
   /** Why the state is not `ready`. */
@@ -91,12 +97,17 @@ export class Supervisor {
       worker.on('error', (error) => this.#bug(threads, error as Error))
       worker.on('exit', (code) => this.#bug(threads, new Error(`a thread ended with ${code}`)))
     }
-    await new Promise<void>((resolve, reject) => {
-      engine.on('message', (message: FromEngine) => this.#hear(message, resolve, reject))
-      void this.died.then(() =>
-        reject(new PosthasteError('engine_died', 'the engine died while starting', 'the log has the reason', {})),
-      )
-    })
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#startFailed = reject
+        engine.on('message', (message: FromEngine) => this.#hear(message, resolve, reject))
+        void this.died.then(() =>
+          reject(new PosthasteError('engine_died', 'the engine died while starting', 'the log has the reason', {})),
+        )
+      })
+    } finally {
+      this.#startFailed = null
+    }
   }
 
   /** Health without asking anybody: the state of the logs is in shared memory. */
@@ -133,15 +144,16 @@ export class Supervisor {
   /** Drains when there is time for it, and ends the threads. */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopping = true
+    this.#onStopAsked()
     this.reason = 'draining'
     const drainable = this.state === 'ready' && deadlineMs > 0
     this.state = 'draining'
-    await this.#refusing?.stop()
     const threads = this.#threads
     if (threads === null) return
     if (drainable) {
       await new Promise<void>((resolve) => {
         this.#drained = resolve
+        threads.engine.once('exit', () => resolve())
         setTimeout(resolve, deadlineMs + secondMs).unref()
         threads.engine.postMessage({ kind: 'drain', deadlineMs } satisfies ToEngine)
       })
@@ -203,6 +215,14 @@ export class Supervisor {
 
   #diskFailed(threads: Threads, log: string, message: string): void {
     if (this.#stopping || this.#threads !== threads) return
+    if (this.#startFailed !== null) {
+      // Whoever asked for the start decides: main gives up, a restart waits and tries again.
+      const what = `the disk failed under log ${log}: ${message}`
+      this.#startFailed(
+        new PosthasteError('spool_broken', what, 'make room or mend the disk, then start again', { exitCode: 74 }),
+      )
+      return
+    }
     this.#threads = null
     this.state = 'degraded'
     this.reason = `the disk failed under log ${log}: ${message}`
@@ -212,20 +232,12 @@ export class Supervisor {
 
   /** Waiting clients have a moment to read their 451; then the listeners say 421 until recovery has gone through. */
   async #startAgain(threads: Threads): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await delay(200)
     await this.#end(threads)
     while (!this.#stopping) {
-      const listeners = this.#options.config.smtp.listeners.map((listener, i) => ({
-        ...listener,
-        ...this.addresses[i],
-      }))
-      this.#refusing = await refuseConnections(listeners, '421 4.3.0 mail cannot be stored now, try again later').catch(
-        () => null,
-      )
-      await new Promise((resolve) => setTimeout(resolve, Math.min(restartMsMax, secondMs * 2 ** this.#failures)))
+      await this.#refuseFor(Math.min(restartMsMax, secondMs * 2 ** this.#failures))
+      if (this.#stopping) return
       this.#failures += 1
-      await this.#refusing?.stop()
-      this.#refusing = null
       this.restarts += 1
       try {
         await this.start()
@@ -240,12 +252,21 @@ export class Supervisor {
     }
   }
 
+  /** Says 421 on every listener for that long, or until `stop`. */
+  async #refuseFor(waitMs: number): Promise<void> {
+    const listeners = this.#options.config.smtp.listeners.map((listener, i) => ({ ...listener, ...this.addresses[i] }))
+    const refusing = await refuseConnections(listeners, '421 4.3.0 mail cannot be stored now, try again later').catch(
+      () => null,
+    )
+    if (!this.#stopping) await Promise.race([delay(waitMs), this.#stopAsked])
+    await refusing?.stop()
+  }
+
   async #end(threads: Threads): Promise<void> {
     if (this.#threads === threads) this.#threads = null
     stopLogThread(threads.memory)
     const ended = new Promise<void>((resolve) => threads.logThread.once('exit', () => resolve()))
-    if (threads.logThread.threadId !== -1)
-      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 5 * secondMs).unref())])
+    if (threads.logThread.threadId !== -1) await Promise.race([ended, delay(5 * secondMs)])
     await Promise.all([threads.engine.terminate(), threads.logThread.terminate()])
   }
 }

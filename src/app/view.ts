@@ -28,12 +28,7 @@ export interface ViewOptions {
   readonly sandbox: SandboxStoreView | null
 }
 
-export interface LiveView extends EngineView {
-  /** Says so from now on. */
-  draining(): void
-}
-
-export function createView(options: ViewOptions): LiveView {
+export function createView(options: ViewOptions): EngineView {
   const { config, disk, supervisor, clock } = options
   const startedMs = clock.monotonicMs()
   const rates = new Rates()
@@ -45,7 +40,6 @@ export function createView(options: ViewOptions): LiveView {
   const cpu = new CpuShares()
 
   return {
-    draining: () => void (supervisor.state = 'draining'),
     health: () => supervisor.health(),
     sandbox: options.sandbox,
     async status(): Promise<EngineStatus> {

@@ -36,8 +36,10 @@ export interface ConnectionSetting {
 export interface ConnectionOwner {
   /** Ready for its first transaction, or (with a failure) never going to be. Called once. */
   onSetup(connection: Connection, failure: Outcome | null): void
-  /** Every recipient of the transaction has an outcome. The connection is idle, leaving, or closed. */
-  onSettled(connection: Connection, transaction: Transaction): void
+  /** The content of `transaction` is about to be sent: another one whose envelope may follow it, or null. Nothing else happens within. */
+  onAhead(transaction: Transaction): Transaction | null
+  /** Every recipient of the transaction has an outcome. The connection is idle, leaving or closed, unless it is `busy` with the one after it. */
+  onSettled(connection: Connection, transaction: Transaction, busy: boolean): void
   /** It was idle, and takes no further transaction; `onClosed` follows. */
   onLeaving(connection: Connection): void
   /** It is gone, and carried no transaction. */
@@ -66,6 +68,10 @@ export class Connection {
   /** Local address, known once connected. */
   localAddress = ''
   transaction: Transaction | null = null
+  /** The one that comes after `transaction`. */
+  ahead: Transaction | null = null
+  /** Its envelope went out behind the content of `transaction`, in the same write (RFC 2920 §3.1). */
+  aheadSent = false
   /** Replies read of the command group under way. */
   replies = 0
   /** Monotonic time at which it last became idle. */
@@ -102,8 +108,29 @@ export class Connection {
 
   /** Begins a transaction. The connection is idle. */
   start(transaction: Transaction): void {
+    invariant(this.transaction === null, 'a connection has one transaction in hand')
+    this.#adopt(transaction)
+    this.transaction = transaction
+    this.enter('prepare')
+  }
+
+  /** Asks for what comes after the transaction in hand, whose terminator is being written; its envelope may be sent at once. */
+  lookAhead(): Transaction | null {
+    const { transaction, capabilities } = this
+    if (transaction === null || !capabilities.pipelining || !this.reusable) return null
+    if (this.#messagesTaken >= this.setting.messagesMax) return null
+    this.ahead = this.#owner.onAhead(transaction)
+    return this.ahead
+  }
+
+  /** The envelope of `ahead` is out. */
+  wentAhead(): void {
+    if (this.ahead !== null) this.#adopt(this.ahead)
+    this.aheadSent = true
+  }
+
+  #adopt(transaction: Transaction): void {
     const { candidate } = this.plan
-    invariant(this.transaction === null, 'a connection carries one transaction at a time')
     transaction.reused = this.#messagesTaken > 0
     transaction.host = candidate.host
     transaction.address = candidate.address
@@ -111,8 +138,6 @@ export class Connection {
     transaction.tls = this.tls
     transaction.connectedMs = transaction.reused ? 0 : this.elapsedMs(transaction)
     this.#messagesTaken++
-    this.transaction = transaction
-    this.enter('prepare')
   }
 
   elapsedMs(transaction: Transaction): number {
@@ -134,6 +159,7 @@ export class Connection {
     this.#extendDeadline()
     row.step.begin(this)
     if (next === 'idle') this.#rest()
+    else if (next === 'ahead') this.#turn()
   }
 
   send(text: string, encoding: 'latin1' | 'utf8' = 'latin1'): void {
@@ -291,12 +317,31 @@ export class Connection {
   #rest(): void {
     this.restingSinceMs = this.setting.clock.monotonicMs()
     if (!this.#wasReady) return this.#announce()
-    const { transaction } = this
-    this.transaction = null
+    const { transaction, ahead } = this
+    this.transaction = this.ahead = null
     // Left-over bytes would be taken for replies to the next envelope.
     if (!this.nothingUnread || this.#messagesTaken >= this.setting.messagesMax) this.reusable = false
     if (!this.reusable) this.enter('quit')
-    if (transaction !== null) this.#owner.onSettled(this, transaction)
+    if (transaction !== null) this.#owner.onSettled(this, transaction, ahead !== null)
+    if (ahead === null) return
+    if (this.state === 'idle') this.start(ahead)
+    else this.#giveBack(ahead, outcomeOfFault('linkLost', 'mail'))
+  }
+
+  /** In `ahead`: settles the transaction that brought us here; the next one's envelope is out already. */
+  #turn(): void {
+    const settled = this.transaction
+    this.transaction = this.ahead
+    this.ahead = null
+    this.aheadSent = false
+    if (settled !== null) this.#owner.onSettled(this, settled, true)
+  }
+
+  /** Nobody answered anything about it: whatever happened concerned the one before it. */
+  #giveBack(ahead: Transaction, outcome: Outcome): void {
+    ahead.worthRetrying = true
+    ahead.settlePending(outcome)
+    this.#owner.onSettled(this, ahead, false)
   }
 
   #announce(): void {
@@ -306,11 +351,12 @@ export class Connection {
   }
 
   #close(outcome: Outcome): void {
-    const { state, transaction } = this
+    const { state, transaction, ahead } = this
     if (state === 'closed') return
     this.state = 'closed'
     this.reusable = false
     this.transaction = null
+    this.ahead = null
     this.#unlisten(this.#socket)
     this.#socket.on('error', ignore)
     this.#socket.destroy()
@@ -318,10 +364,11 @@ export class Connection {
     if (transaction === null) return this.#owner.onClosed(this)
     // RFC 5321 §4.5.4.1 leaves the manner of retrying to us: a server may close an idle connection at any time, which says nothing of the
     // message that was about to be sent.
-    const unheard = state === 'prepare' || (state === 'envelope' && this.replies === 0)
+    const unheard = state === 'prepare' || ((state === 'envelope' || state === 'ahead') && this.replies === 0)
     if (unheard && transaction.reused && outcome.code === 0) transaction.worthRetrying = true
     transaction.settlePending(outcome)
-    this.#owner.onSettled(this, transaction)
+    this.#owner.onSettled(this, transaction, false)
+    if (ahead !== null) this.#giveBack(ahead, outcome)
   }
 
   #extendDeadline(): void {

@@ -29,6 +29,11 @@ export interface DelivererOptions {
   readonly random: Random
   /** Called once per grant, possibly from within a socket's event, never from within `deliver`. It may call `deliver`. */
   readonly report: (report: DeliveryReport) => void
+  /**
+   * A further grant for the same site, whose envelope may go out behind the content of `grant` on its connection; null when there is none now.
+   * Called from within a socket's event.
+   */
+  readonly ahead?: (grant: Grant) => Grant | null
   /** Every address is fine, because `net` opens none but loopback. */
   readonly sandbox: boolean
   readonly counters?: DeliverCounters
@@ -156,9 +161,16 @@ class SmtpDeliverer implements Deliverer {
   }
 
   readonly #connectionOwner = {
-    onSettled: (connection: Connection, transaction: Transaction): void => {
-      if (connection.state === 'idle') this.#idle.add(connection)
-      else this.#gone(connection)
+    onAhead: (transaction: Transaction): Transaction | null => {
+      if (this.#stopping !== null || this.#waiting.length > 0) return null
+      const grant = this.#options.ahead?.(transaction.grant) ?? null
+      if (grant === null) return null
+      const { clock } = this.#setting
+      return new Transaction(grant, clock.nowMs(), clock.monotonicMs())
+    },
+    onSettled: (connection: Connection, transaction: Transaction, busy: boolean): void => {
+      if (!busy && connection.state === 'idle') this.#idle.add(connection)
+      else if (!busy) this.#gone(connection)
       if (transaction.worthRetrying && !transaction.retried && this.#stopping === null) this.#retry(transaction)
       else this.#report(transaction)
       this.#serveWaiting()

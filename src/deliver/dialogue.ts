@@ -4,7 +4,7 @@
  *
  *   connect → greeting → ehlo ─────────────────────────┬→ auth* → idle ⇄ prepare → envelope → content → final → idle
  *                         ├→ helo ─────────────────────┤                              └→ void → reset → idle
- *                         └→ starttls → handshake → ehlo                    idle → quit
+ *                         └→ starttls → handshake → ehlo                    idle → quit      final → ahead → content | void | reset
  *
  * A connection is in exactly one state, and the state is its only memory of where the conversation stands.
  */
@@ -14,7 +14,7 @@ import type { Reply } from '../standards/smtp-reply.ts'
 import { auth, authPassword, authUser } from './steps/auth.ts'
 import { content, final, voidContent } from './steps/content.ts'
 import { ehlo, helo } from './steps/ehlo.ts'
-import { envelope } from './steps/envelope.ts'
+import { ahead, envelope } from './steps/envelope.ts'
 import { connect, greeting } from './steps/greeting.ts'
 import { idle, quit, reset } from './steps/idle.ts'
 import { prepare } from './steps/prepare.ts'
@@ -35,6 +35,7 @@ export type State =
   | 'envelope'
   | 'content'
   | 'final'
+  | 'ahead'
   | 'void'
   | 'reset'
   | 'quit'
@@ -75,7 +76,8 @@ export const dialogue: Readonly<Record<Exclude<State, 'closed'>, Row>> = {
   prepare:      { step: prepare,      replyMsMax: 60_000,  stage: 'mail',     next: ['envelope', 'idle'] },   // our own disk
   envelope:     { step: envelope,     replyMsMax: 300_000, stage: 'mail',     next: ['content', 'void', 'reset'] }, // §4.5.3.2.2–4
   content:      { step: content,      replyMsMax: 180_000, stage: 'content',  next: ['final'] },              // §4.5.3.2.5, per block
-  final:        { step: final,        replyMsMax: 600_000, stage: 'final',    next: ['idle'] },               // §4.5.3.2.6
+  final:        { step: final,        replyMsMax: 600_000, stage: 'final',    next: ['idle', 'ahead'] },      // §4.5.3.2.6
+  ahead:        { step: ahead,        replyMsMax: 300_000, stage: 'mail',     next: ['content', 'void', 'reset'] }, // an envelope that is out already
   void:         { step: voidContent,  replyMsMax: 60_000,  stage: 'final',    next: ['reset'] },
   reset:        { step: reset,        replyMsMax: 30_000,  stage: 'mail',     next: ['idle'] },               // outcomes wait for it
   quit:         { step: quit,         replyMsMax: 5_000,   stage: 'mail',     next: [] },

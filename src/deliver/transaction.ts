@@ -9,6 +9,8 @@ export class Transaction {
   readonly startedMonotonicMs: number
   /** Null before the message was opened. */
   message: PreparedMessage | null = null
+  /** The message on its way from the disk, when that began before its turn. */
+  opening: Promise<PreparedMessage> | null = null
   /** Null before the content begins. */
   flow: ContentFlow | null = null
   /** Per recipient; null while it may still be delivered. */

@@ -7,12 +7,15 @@
  */
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { none } from '../kernel/timer-wheel.ts'
-import type { Outcome } from '../model/outcome.ts'
+import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
 import type { Slots } from './slots.ts'
 
 /** Recipients that a tenant sends before its neighbour's turn, at one site. */
 export const tenantQuantum = 10
+/** Waits shorter than this are not worth a connection. */
+const patienceMs = 10
+const silenceMs = 50
 const ringMax = 10_000_000
 
 export interface Flow {
@@ -58,6 +61,10 @@ export class SiteQueue {
   working = false
   /** Site-wide failures in a row; each doubles the pause. */
   failures = 0
+  /** What one transaction takes on an open connection, averaged; generous until something is known. */
+  serviceMs = 100
+  /** When a transaction last came to its end here. */
+  reportedMs = 0
   /** Gate: closed until then; 0 is open. */
   closedUntilMs = 0
   lastDecreaseMs = 0
@@ -76,6 +83,22 @@ export class SiteQueue {
 
   get open(): boolean {
     return this.closedUntilMs === 0
+  }
+
+  /**
+   * Is another connection worth its handshake? Only when what waits would wait longer than `patienceMs` for those that are busy, or when these
+   * have fallen silent. So a quick receiver sees few connections with many messages each, and a slow one as many as it may.
+   */
+  wantsConnection(nowMs: number): boolean {
+    if (this.connections === 0) return true
+    if (this.queued * this.serviceMs > patienceMs * this.connections) return true
+    return nowMs - this.reportedMs > silenceMs
+  }
+
+  noteService(attempt: Attempt, nowMs: number): void {
+    this.reportedMs = nowMs
+    const tookMs = attempt.finishedMs - Math.max(0, attempt.connectedMs)
+    this.serviceMs += (tookMs - this.serviceMs) / 16
   }
 
   noteReply(outcome: Outcome): void {

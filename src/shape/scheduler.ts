@@ -259,7 +259,7 @@ export class Scheduler {
   }
 
   #dispatch(queue: SiteQueue, nowMs: number): void {
-    while (!this.#hold && queue.open && queue.connections < queue.window) {
+    while (!this.#hold && queue.open && queue.connections < queue.window && queue.wantsConnection(nowMs)) {
       if (this.#connections >= this.#connectionsMax) {
         if (!queue.hungry && queue.next() !== null) queue.hungry = this.#hungry.push(queue)
         return
@@ -379,6 +379,7 @@ export class Scheduler {
     if (last === undefined) return
     if (last.kind !== 'delivered') queue.noteReply(last)
     if (last.scope !== 'site') {
+      queue.noteService(report.attempt, nowMs)
       queue.failures = 0
       queue.successes += 1
       queue.working = true
@@ -478,6 +479,7 @@ export class Scheduler {
       this.#closed.delete(queue)
       this.#dispatch(queue, nowMs)
     }
+    for (const queue of this.sites.values()) if (queue.queued > 0) this.#dispatch(queue, nowMs)
     if (nowMs - this.#sweptAtMs < sweepEveryMs) return
     this.#sweptAtMs = nowMs
     this.#sweepExpired(nowMs)

@@ -6,18 +6,13 @@
 import type { Connection } from '../connection.ts'
 import type { State, Step } from '../dialogue.ts'
 import { outcomeOfReply } from '../outcome.ts'
+import type { PreparedMessage } from '../../ports/messages.ts'
 import type { Reply } from '../../standards/smtp-reply.ts'
 import type { Transaction } from '../transaction.ts'
 
 export const envelope: Step = {
   begin(connection) {
-    const { message } = connection
-    let group = mailCommand(connection)
-    if (connection.capabilities.pipelining) {
-      for (const recipient of message.recipients) group += rcptCommand(recipient)
-      group += 'DATA\r\n'
-    }
-    send(connection, group)
+    sendEnvelope(connection, connection.message)
   },
 
   reply(connection, reply) {
@@ -34,6 +29,18 @@ export const envelope: Step = {
     connection.stage = recipient + 1 < length ? 'rcpt' : 'data'
     return next
   },
+}
+
+/** The same for an envelope that left behind the content before it: there is nothing more to say until it is answered. */
+export const ahead: Step = { begin() {}, reply: envelope.reply }
+
+export function sendEnvelope(connection: Connection, message: PreparedMessage): void {
+  let group = mailCommand(connection, message)
+  if (connection.capabilities.pipelining) {
+    for (const recipient of message.recipients) group += rcptCommand(recipient)
+    group += 'DATA\r\n'
+  }
+  send(connection, message, group)
 }
 
 function judgeMail(connection: Connection, transaction: Transaction, reply: Reply): State | null {
@@ -82,8 +89,8 @@ function sendNext(connection: Connection, transaction: Transaction): State | nul
   const { recipients } = connection.message
   const mailRefused = connection.replies === 1 && transaction.pending === 0
   const recipient = recipients[connection.replies - 1]
-  if (recipient !== undefined && !mailRefused) send(connection, rcptCommand(recipient))
-  else if (transaction.pending > 0) send(connection, 'DATA\r\n')
+  if (recipient !== undefined && !mailRefused) send(connection, connection.message, rcptCommand(recipient))
+  else if (transaction.pending > 0) send(connection, connection.message, 'DATA\r\n')
   else return 'reset'
   return null
 }
@@ -100,8 +107,7 @@ function acceptedBefore(transaction: Transaction, recipient: number): boolean {
   return false
 }
 
-function mailCommand(connection: Connection): string {
-  const { capabilities, message } = connection
+function mailCommand({ capabilities }: Connection, message: PreparedMessage): string {
   let command = `MAIL FROM:<${message.returnPath}>`
   if (capabilities.size) command += ` SIZE=${message.sizeBytes}` // RFC 1870 §6.1
   if (message.eightBit) command += ' BODY=8BITMIME' // RFC 6152 §3
@@ -113,6 +119,6 @@ function rcptCommand(recipient: string): string {
   return `RCPT TO:<${recipient}>\r\n`
 }
 
-function send(connection: Connection, commands: string): void {
-  connection.send(commands, connection.message.smtpUtf8 ? 'utf8' : 'latin1')
+function send(connection: Connection, message: PreparedMessage, commands: string): void {
+  connection.send(commands, message.smtpUtf8 ? 'utf8' : 'latin1')
 }

@@ -13,7 +13,7 @@ export const prepare: Step = {
     const { transaction } = connection
     if (transaction === null) return
     try {
-      const opened = connection.setting.messages.open(transaction.grant)
+      const opened = transaction.opening ?? connection.setting.messages.open(transaction.grant)
       if (!(opened instanceof Promise)) return begun(connection, transaction, opened)
       opened.then(
         (message) => isCurrent(connection, transaction) && begun(connection, transaction, message),
@@ -27,6 +27,29 @@ export const prepare: Step = {
     return connection.failWith('linkLost', `reply ${reply.code} before any command`)
   },
 }
+
+/**
+ * The same for a transaction that may follow in the write of the one before it: true when its envelope can be sent now. Otherwise it takes the
+ * usual way later, by which time a slow disk may have answered.
+ */
+export function prepareAhead(connection: Connection, transaction: Transaction): boolean {
+  try {
+    const opened = connection.setting.messages.open(transaction.grant)
+    if (opened instanceof Promise) {
+      opened.catch(ignoreUntilAsked)
+      transaction.opening = opened
+      return false
+    }
+    if (whyNot(connection.capabilities, opened) !== null) return false
+    transaction.message = opened
+    return true
+  } catch {
+    // The usual way meets the same failure, and knows what to do with it.
+    return false
+  }
+}
+
+const ignoreUntilAsked = (): void => {}
 
 function isCurrent(connection: Connection, transaction: Transaction): boolean {
   return connection.transaction === transaction && connection.state === 'prepare'
