@@ -140,7 +140,7 @@ export class Engine {
     const endMs = this.#clock.monotonicMs() + deadlineMs / 3
     while (
       this.#clock.monotonicMs() < endMs &&
-      this.#spool.channels.some((channel) => channel.committedTo < channel.closedTo)
+      (!this.#spool.outcomes.onDisk || this.#spool.channels.some(({ committedTo, closedTo }) => committedTo < closedTo))
     ) {
       await new Promise<void>((resolve) => this.#clock.after(5, resolve))
     }

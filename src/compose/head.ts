@@ -106,4 +106,6 @@ export abstract class Prepared implements PreparedMessage {
   }
 
   abstract read(): Buffer | null | Promise<Buffer | null>
+
+  release(): void {}
 }

@@ -1,9 +1,18 @@
 /** A message held in memory: one block, no promise, one copy of the content. */
+import { BufferPool } from '../kernel/buffer-pool.ts'
+import { KiB } from '../kernel/units.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
 import type { StoredMessage } from './compose.ts'
 import { countDotLines, endsLine, stuffInto } from './dots.ts'
 import { divide, Head, Prepared } from './head.ts'
+
+/** As many as there are connections with a message each; larger messages are rare enough to be allocated. */
+const pool = new BufferPool([
+  { bytes: 4 * KiB, keptMax: 1_000 },
+  { bytes: 16 * KiB, keptMax: 1_000 },
+  { bytes: 128 * KiB, keptMax: 100 },
+])
 
 /**
  * The wire form is laid out here and now, because the content may be a view of memory that moves on; only the signatures wait for `read`, in
@@ -15,7 +24,8 @@ export function prepareSmall(message: StoredMessage, content: Buffer, signer: Si
   const sizeBytes = head.bytes + content.length - headerEnd + (endsLine(content) ? 0 : 2)
   // What follows the header block begins a line, so its dots can be counted and stuffed on their own.
   const dots = message.dotLines ? countDotLines(content, headerEnd, true) : 0
-  const wire = Buffer.allocUnsafe(sizeBytes + head.stuffedDots + dots)
+  const memory = pool.take(sizeBytes + head.stuffedDots + dots)
+  const wire = memory.subarray(0, sizeBytes + head.stuffedDots + dots)
   let at = head.write(wire)
   // Stuffed dots are not signed, so the body is hashed before they are in.
   if (dots > 0) head.signing?.body(content.subarray(bodyStart))
@@ -24,11 +34,12 @@ export function prepareSmall(message: StoredMessage, content: Buffer, signer: Si
   else at += content.copy(wire, at, headerEnd)
   const signedTo = at
   if (at < wire.length) wire.write('\r\n', at, 'latin1')
-  return new SmallMessage(message, sizeBytes, head, wire, signedFrom, signedTo)
+  return new SmallMessage(message, sizeBytes, head, memory, wire, signedFrom, signedTo)
 }
 
 class SmallMessage extends Prepared {
   readonly #head: Head
+  #memory: Buffer | null
   readonly #wire: Buffer
   /** The part of the wire form that is still to be hashed. */
   readonly #signedFrom: number
@@ -39,12 +50,14 @@ class SmallMessage extends Prepared {
     message: StoredMessage,
     sizeBytes: number,
     head: Head,
+    memory: Buffer,
     wire: Buffer,
     signedFrom: number,
     signedTo: number,
   ) {
     super(message, sizeBytes)
     this.#head = head
+    this.#memory = memory
     this.#wire = wire
     this.#signedFrom = signedFrom
     this.#signedTo = signedTo
@@ -58,5 +71,10 @@ class SmallMessage extends Prepared {
     if (this.#signedFrom < this.#signedTo) signing.body(this.#wire.subarray(this.#signedFrom, this.#signedTo))
     this.#head.sign(this.#wire)
     return this.#wire
+  }
+
+  override release(): void {
+    if (this.#memory !== null) pool.give(this.#memory)
+    this.#memory = null
   }
 }

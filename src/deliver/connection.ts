@@ -185,6 +185,11 @@ export class Connection {
     this.#extendDeadline()
   }
 
+  /** Every byte that was written has left this process. */
+  get flushed(): boolean {
+    return this.#socket.writableLength === 0
+  }
+
   /** No byte of a reply waits to be judged. */
   get nothingUnread(): boolean {
     return this.#parser.empty

@@ -15,6 +15,8 @@ export interface PreparedMessage {
    * message is one block, returned without a promise. Rejects when the stored bytes are damaged: then nothing more may be sent.
    */
   read(): Buffer | null | Promise<Buffer | null>
+  /** Says that the receiver has answered to the whole of it, so that nobody looks at its blocks any more: their memory may serve again. */
+  release(): void
 }
 
 export interface Messages {

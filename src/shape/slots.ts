@@ -72,7 +72,7 @@ export class Slots {
   #grow(): void {
     const size = Math.max(1024, this.state.length * 2)
     const copy = <A extends Float64Array | Uint32Array | Uint16Array | Uint8Array>(from: A, to: A): A => {
-      to.set(from as never)
+      to.set(from)
       return to
     }
     this.sequence = copy(this.sequence, new Float64Array(size))

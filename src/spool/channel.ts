@@ -104,10 +104,13 @@ export class Channel {
     Atomics.store(this.#words, words.writtenTo, BigInt(position))
   }
 
-  /** Both sides, before the log is used: it begins at `position`. */
-  reset(position: number): void {
-    const at = BigInt(position)
-    for (const word of [words.closedTo, words.committedTo, words.writtenTo]) Atomics.store(this.#words, word, at)
+  /**
+   * Owner, once, when its first segment is planned: the log begins at `position`. The log thread may be looking already, and takes a log for
+   * begun when `committedTo` is set; so that comes last.
+   */
+  begin(position: number): void {
+    Atomics.store(this.#words, words.closedTo, BigInt(position))
+    Atomics.store(this.#words, words.committedTo, BigInt(position))
   }
 
   get state(): ChannelState {

@@ -85,7 +85,8 @@ export class Flusher {
 
   #flush(): boolean {
     const { committedTo, closedTo, segmentBytes } = this.#channel
-    if (closedTo === committedTo) return false
+    // Zero: the owner has not said yet where the log begins.
+    if (committedTo === 0 || closedTo === committedTo) return false
     let at = committedTo
     while (at < closedTo) {
       const segment = Math.floor(at / segmentBytes)
@@ -152,8 +153,7 @@ export class Flusher {
   /** The first segment as soon as it is planned, the next one when this one is half full; a MiB at a time, so that no commit waits for 64 MiB. */
   #prepare(): boolean {
     const { closedTo, committedTo, segmentBytes } = this.#channel
-    // Nothing is planned before the owner has said where the log begins.
-    if (closedTo === 0) return false
+    if (committedTo === 0) return false
     if (this.#open === null) {
       const first = this.#channel.segmentPlan(Math.floor(closedTo / segmentBytes))
       if (this.#spareIsReady()) this.#segmentFile(first.segment)

@@ -49,10 +49,16 @@ export function runLogThread(options: LogThreadOptions): void {
   }
 }
 
+/** For an owner that has planned its first segment: the thread makes its file while nobody waits for it. */
+export function wakeLogThread(memory: LogThreadMemory): void {
+  const wake = new Int32Array(memory.wake)
+  Atomics.add(wake, 0, 1)
+  Atomics.notify(wake, 0)
+}
+
 /** Asks the thread to finish what was closed and to end. */
 export function stopLogThread(memory: LogThreadMemory): void {
   const wake = new Int32Array(memory.wake)
   Atomics.store(wake, 1, 1)
-  Atomics.add(wake, 0, 1)
-  Atomics.notify(wake, 0)
+  wakeLogThread(memory)
 }

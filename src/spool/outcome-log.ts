@@ -1,7 +1,11 @@
 /**
  * The log of what became of messages. Nobody waits for it, so it commits every few milliseconds: a crash forgets the outcomes of that
  * time and they are delivered again, flagged. That is the bound on duplicates.
+ *
+ * A domain that turns out not to exist settles a hundred thousand messages at once, more than the window holds. What finds no room waits its
+ * turn in memory; meanwhile `hasRoom` keeps anything new from being granted.
  */
+import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { recordTypes } from './layout.ts'
 import { outcomeBytes, type StoredOutcome, writeOutcome } from './records.ts'
@@ -17,6 +21,8 @@ export class OutcomeLog {
   readonly #writer: LogWriter
   readonly #clock: Clock
   readonly #commitDelayMs: number
+  /** In order; whoever comes later stands behind. Never more than there are recipients in the queue. */
+  readonly #waiting = new BoundedQueue<{ sequence: number; outcome: StoredOutcome }>(Number.MAX_SAFE_INTEGER)
   #pace: Timer | null = null
 
   constructor(options: OutcomeLogOptions) {
@@ -27,11 +33,35 @@ export class OutcomeLog {
 
   /** False: the disk is far behind, so grant nothing that would bring more outcomes. */
   get hasRoom(): boolean {
-    return this.#writer.backlogBytes < this.#writer.channel.windowBytes / 2
+    return this.#waiting.size === 0 && this.#writer.backlogBytes < this.#writer.channel.windowBytes / 2
+  }
+
+  /** Nothing that was appended would be lost by a crash now. */
+  get onDisk(): boolean {
+    const { channel, openBatchBytes } = this.#writer
+    return this.#waiting.size === 0 && openBatchBytes === 0 && channel.committedTo === channel.closedTo
   }
 
   append(sequence: number, outcome: StoredOutcome): void {
-    this.#writer.start(recordTypes.outcome, sequence, outcomeBytes(outcome))
+    const bytes = outcomeBytes(outcome)
+    if (this.#waiting.size === 0 && this.#writer.hasRoomFor(bytes)) return this.#write(sequence, outcome, bytes)
+    this.#waiting.push({ sequence, outcome })
+    // The log thread frees the window only of what it was handed.
+    this.#writer.closeBatch()
+  }
+
+  /** The log thread has moved: writes what had to wait. */
+  poll(): void {
+    for (let next = this.#waiting.peek(); next !== undefined; next = this.#waiting.peek()) {
+      const bytes = outcomeBytes(next.outcome)
+      if (!this.#writer.hasRoomFor(bytes)) return this.#writer.closeBatch()
+      this.#waiting.shift()
+      this.#write(next.sequence, next.outcome, bytes)
+    }
+  }
+
+  #write(sequence: number, outcome: StoredOutcome, bytes: number): void {
+    this.#writer.start(recordTypes.outcome, sequence, bytes)
     writeOutcome(this.#writer.channel.window, this.#writer.payloadOffset, outcome)
     this.#writer.finish()
     this.#pace ??= this.#clock.after(this.#commitDelayMs, () => {

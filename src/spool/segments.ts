@@ -63,12 +63,14 @@ export function openLogFiles(disk: Disk, directory: string): LogFiles {
   return { segments, headerless, fileOrdinalMax }
 }
 
+const zeros = Buffer.alloc(MiB)
+
 function isBlank(file: DiskFile): boolean {
   const size = file.size()
   const block = Buffer.alloc(Math.min(MiB, size))
   for (let at = 0; at < size; at += block.length) {
     const bytes = file.readAt(block, 0, block.length, at)
-    for (let i = 0; i < bytes; i++) if (block[i] !== 0) return false
+    if (!block.subarray(0, bytes).equals(zeros.subarray(0, bytes))) return false
   }
   return true
 }

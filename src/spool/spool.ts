@@ -24,13 +24,20 @@ export {
   makeSpoolDirectories,
   makeSpoolMemory,
   openSpool,
-  type PendingSubmission,
-  type RecoveryReport,
   type Spool,
   type SpoolOptions,
 } from './open.ts'
 export { outcomeLog, intakeLog, spoolRoot } from './files.ts'
 export { isFinal, readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
+export type { PendingSubmission, RecoveryReport } from './scan.ts'
 export type { PendingRecipient } from './pending.ts'
 export type { RecordReader } from './reader.ts'
-export { type DumpEntry, dumpSpool, findSubmission, fsckSpool, type FsckReport, statSpool } from './inspect.ts'
+export {
+  type DumpEntry,
+  dumpSpool,
+  findSubmission,
+  type FoundSubmission,
+  fsckSpool,
+  type FsckReport,
+  statSpool,
+} from './inspect.ts'

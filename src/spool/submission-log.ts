@@ -5,8 +5,10 @@
  * the rest. One flush is in flight at a time, and what gathers meanwhile is the next one.
  */
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
+import { BufferPool } from '../kernel/buffer-pool.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { uuidV7 } from '../kernel/ids.ts'
+import { KiB } from '../kernel/units.ts'
 import type { Random } from '../kernel/random.ts'
 import { type Failure, failures } from '../model/failures.ts'
 import type { SubmissionHead } from '../model/submission.ts'
@@ -14,7 +16,6 @@ import type { Submissions, Transaction } from '../ports/submissions.ts'
 import { recordTypes } from './layout.ts'
 import { commitsWaitingMax, stageBytes } from './limits.ts'
 import { type ChunkReference, submissionBytes, writeSubmission } from './records.ts'
-import { StagePool } from './stage-pool.ts'
 import type { LogWriter } from './writer.ts'
 
 export interface SubmissionLogOptions {
@@ -37,7 +38,10 @@ export class SubmissionLog implements Submissions {
   readonly #random: Random
   readonly #commitDelayMs: number
   readonly #commitBytesMax: number
-  readonly #stages = new StagePool()
+  readonly #stages = new BufferPool([
+    { bytes: 16 * KiB, keptMax: 512 },
+    { bytes: 128 * KiB, keptMax: 64 },
+  ])
   #nextSequence: number
   #open = 0
   #accepting = true
@@ -108,15 +112,21 @@ export class SubmissionLog implements Submissions {
     }
     if (this.#writer.openBatchBytes >= this.#commitBytesMax) this.#flushIfDue()
     if (!this.#crowded()) return true
+    this.#flushIfDue()
     this.#stalled.push(() => transaction.onDrain?.())
     return false
   }
 
   commit(transaction: StagedTransaction, head: SubmissionHead, settled: (failure: Failure | null) => void): void {
+    // The log thread says so once, and may have said it already: nobody else would come to tell this client.
+    if (this.#writer.channel.state === 'broken') {
+      this.abort(transaction)
+      return queueMicrotask(() => settled(failures.spoolBroken))
+    }
     const payloadBytes = submissionBytes(head, transaction.chunks.length, transaction.stagedBytes)
     if (!this.#writer.hasRoomFor(payloadBytes)) {
       this.#stalled.push(() => this.commit(transaction, head, settled))
-      return
+      return this.#flushIfDue()
     }
     this.#open -= 1
     transaction.sequence ||= this.#nextSequence++

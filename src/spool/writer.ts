@@ -80,10 +80,11 @@ export class LogWriter {
     this.#fileOrdinal = options.nextFileOrdinal - 1
     this.#batch = options.nextBatch
     this.#batchAt = this.#appendAt = options.nextSegment * this.channel.segmentBytes
-    this.channel.reset(this.#batchAt)
-    this.#releasedTo = this.#batchAt
+    const begin = this.#batchAt
+    this.#releasedTo = begin
     this.#rewriteFloor = options.previousEnd
     this.#openSegment(options.previousEnd)
+    this.channel.begin(begin)
   }
 
   /** Bytes of the window that may not be overwritten: not on disk yet, or not read by the owner's own tail reader. */
@@ -130,7 +131,12 @@ export class LogWriter {
     }
     this.#recordAt = this.#appendAt
     this.#recordPayload = payloadBytes
-    this.channel.announceWrite(this.#batchAt + alignUp(this.#appendAt + bytes - this.#batchAt))
+    const end = this.#batchAt + alignUp(this.#appendAt + bytes - this.#batchAt)
+    invariant(
+      end - this.#releasedTo <= this.channel.windowBytes,
+      'a record would overwrite bytes that are still needed',
+    )
+    this.channel.announceWrite(end)
     writeRecordHeader(this.channel.window, this.#recordAt % this.channel.windowBytes, type, sequence, payloadBytes)
     return this.#recordAt
   }
@@ -154,6 +160,16 @@ export class LogWriter {
     if (this.#records === 0) return
     this.#writeHeader(alignUp(this.#appendAt - this.#batchAt))
     this.channel.close(this.#batchAt, this.#wake)
+  }
+
+  /** An empty batch, whose header proves what is on disk by now. Returns its end. */
+  prove(): number {
+    this.closeBatch()
+    this.#openBatch(0)
+    this.channel.announceWrite(this.#batchAt + alignUp(batchHeaderBytes))
+    this.#writeHeader(alignUp(batchHeaderBytes))
+    this.channel.close(this.#batchAt, this.#wake)
+    return this.#batchAt
   }
 
   /** Finds a place where a batch with a record of `bytes` fits in one piece. */

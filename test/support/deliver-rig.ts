@@ -166,6 +166,7 @@ function messagesOf(specs: ReadonlyMap<number, MessageSpec>): Messages {
         eightBit: spec.eightBit ?? false,
         smtpUtf8: spec.smtpUtf8 ?? false,
         read: spec.read ?? (() => blocks.shift() ?? null),
+        release() {},
       }
     },
   }

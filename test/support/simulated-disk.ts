@@ -138,20 +138,13 @@ export class SimulatedDisk implements Disk {
   }
 
   #file(path: string, inode: Inode): DiskFile {
-    const disk = this
     return {
       size: () => inode.cached.length,
-      readAt(buffer, offset, length, position) {
-        const bytes = Math.max(0, Math.min(length, inode.cached.length - position))
-        buffer.set(inode.cached.subarray(position, position + bytes), offset)
-        return bytes
-      },
-      async readAtLater(buffer, offset, length, position) {
-        return this.readAt(buffer, offset, length, position)
-      },
-      writeAt(buffer, offset, length, position) {
-        disk.#faults.before?.('write', path)
-        disk.writes += 1
+      readAt: (buffer, offset, length, position) => readFrom(inode, buffer, offset, length, position),
+      readAtLater: async (buffer, offset, length, position) => readFrom(inode, buffer, offset, length, position),
+      writeAt: (buffer, offset, length, position) => {
+        this.#faults.before?.('write', path)
+        this.writes += 1
         const end = position + length
         if (end > inode.cached.length)
           inode.cached = Buffer.concat([inode.cached, Buffer.alloc(end - inode.cached.length)])
@@ -159,23 +152,32 @@ export class SimulatedDisk implements Disk {
         for (let sector = Math.floor(position / sectorBytes); sector * sectorBytes < end; sector++)
           inode.unsynced.add(sector)
       },
-      dataSync() {
-        disk.#faults.before?.('sync', path)
-        disk.syncs += 1
-        if (disk.#faults.ignoreDataSync === true) return
-        if (inode.durable.length !== inode.cached.length) {
-          const grown = Buffer.alloc(inode.cached.length)
-          inode.durable.copy(grown)
-          inode.durable = grown
-        }
-        for (const sector of inode.unsynced) {
-          inode.cached.copy(inode.durable, sector * sectorBytes, sector * sectorBytes, (sector + 1) * sectorBytes)
-        }
-        inode.unsynced.clear()
+      dataSync: () => {
+        this.#faults.before?.('sync', path)
+        this.syncs += 1
+        if (this.#faults.ignoreDataSync !== true) syncInode(inode)
       },
       close() {},
     }
   }
+}
+
+function readFrom(inode: Inode, buffer: Uint8Array, offset: number, length: number, position: number): number {
+  const bytes = Math.max(0, Math.min(length, inode.cached.length - position))
+  buffer.set(inode.cached.subarray(position, position + bytes), offset)
+  return bytes
+}
+
+function syncInode(inode: Inode): void {
+  if (inode.durable.length !== inode.cached.length) {
+    const grown = Buffer.alloc(inode.cached.length)
+    inode.durable.copy(grown)
+    inode.durable = grown
+  }
+  for (const sector of inode.unsynced) {
+    inode.cached.copy(inode.durable, sector * sectorBytes, sector * sectorBytes, (sector + 1) * sectorBytes)
+  }
+  inode.unsynced.clear()
 }
 
 /** What is left of a file: its synced sectors, and of the others whichever the drive happened to have written. */

@@ -10,7 +10,6 @@ import {
   type SentRecord,
   startReceiver,
 } from '../../sandbox/sandbox.ts'
-import { registerBenchCommands } from './bench-commands.ts'
 import { runCli } from './cli.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'posthaste-bench-'))
@@ -30,18 +29,14 @@ class Running {
       const port = /listens on .*:(\d+)\n/.exec(this.err)?.[1]
       if (port !== undefined) this.#listening(Number(port))
     }
-    this.code = runCli(
-      ['bench', ...args],
-      {
-        version: '0.0.0',
-        env: {},
-        cwd: directory,
-        stdout: { write: (chunk) => void (this.out += String(chunk)) },
-        stderr: { write },
-        loadApp: () => Promise.reject(new Error('not started here')),
-      },
-      [registerBenchCommands],
-    )
+    this.code = runCli(['bench', ...args], {
+      version: '0.0.0',
+      env: {},
+      cwd: directory,
+      stdout: { write: (chunk) => void (this.out += String(chunk)) },
+      stderr: { write },
+      loadApp: () => Promise.reject(new Error('not started here')),
+    })
   }
 }
 

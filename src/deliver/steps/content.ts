@@ -41,6 +41,8 @@ export const final: Step = {
     if (transaction === null) return null
     if (reply.digit === 3) return connection.failWith('finalReplyLost', `unexpected reply ${reply.code}`)
     const outcome = outcomeOfReply('final', reply)
+    // A server that answers before it has read everything must not be sent what the memory holds next.
+    if (connection.flushed) transaction.message?.release()
     if (reply.code === 421) return connection.fail(outcome)
     transaction.settlePending(outcome)
     return connection.aheadSent ? 'ahead' : 'idle'

@@ -32,7 +32,7 @@ export const envelope: Step = {
 }
 
 /** The same for an envelope that left behind the content before it: there is nothing more to say until it is answered. */
-export const ahead: Step = { begin() {}, reply: envelope.reply }
+export const ahead: Step = { begin() {}, reply: (connection, reply) => envelope.reply(connection, reply) }
 
 export function sendEnvelope(connection: Connection, message: PreparedMessage): void {
   let group = mailCommand(connection, message)
