@@ -1,5 +1,5 @@
 /** A broken invariant. It is our bug, never the outside's fault: nobody catches it, the thread dies, the supervisor acts. */
-export class InvariantBroken extends Error {
+class InvariantBroken extends Error {
   override readonly name = 'InvariantBroken'
 }
 

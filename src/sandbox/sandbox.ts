@@ -24,7 +24,6 @@ export {
 } from './capture/store.ts'
 export { compareLedgers, type LedgerComparison, type ReceivedRecord, type SentRecord } from './ledger/compare.ts'
 export { type Ledger, type LedgerContents, openLedger, readLedger } from './ledger/ledger.ts'
-export { checkScript } from './receiver/check-script.ts'
 export { loadScript } from './receiver/load-script.ts'
 export { type ReceivedMessage, type Receiver, type ReceiverOptions, startReceiver } from './receiver/receiver.ts'
 export type { Behaviour, ContentBehaviour, ReceiverScript, RuleScript, SessionScript } from './receiver/script.ts'

@@ -19,7 +19,7 @@ export { type LogThreadMemory, runLogThread, stopLogThread } from './log-thread.
 export { Channel } from './channel.ts'
 export { Flusher } from './flusher.ts'
 export { takeSpoolLock } from './lock.ts'
-export { type Checksum, zlibChecksum } from './layout.ts'
+export type { Checksum } from './layout.ts'
 export {
   makeSpoolDirectories,
   makeSpoolMemory,
@@ -27,8 +27,8 @@ export {
   type Spool,
   type SpoolOptions,
 } from './open.ts'
-export { outcomeLog, intakeLog, spoolRoot } from './files.ts'
-export { isFinal, readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
+export { intakeLog, spoolRoot } from './files.ts'
+export { readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
 export type { PendingSubmission, RecoveryReport } from './scan.ts'
 export type { PendingRecipient } from './pending.ts'
 export type { RecordReader } from './reader.ts'

@@ -25,7 +25,7 @@ import {
 } from './layout.ts'
 
 /** Largest payload of one record: 1 MiB of content, or 1,000 recipients × 320 bytes, and the head. */
-export const recordBytesMax = 2 * MiB
+const recordBytesMax = 2 * MiB
 /** A batch is closed when it passes this, so that a slow disk sees several batches rather than one endless one. */
 const batchBytesMax = 4 * MiB
 

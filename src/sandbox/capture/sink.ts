@@ -49,7 +49,7 @@ export interface CaptureSink extends Omit<CaptureReader, 'close'> {
 
 const at = (local: string): string[] => [`${local}@sandbox.test`, `${local}@*.sandbox.test`]
 
-export const captureScript: ReceiverScript = {
+const captureScript: ReceiverScript = {
   hostname: 'capture.sandbox.test',
   rules: [
     { for: at('bounce'), rcpt: { reply: '550 5.1.1 no such user: this address always bounces' } },

@@ -83,7 +83,7 @@ interface Row {
   detail: string
 }
 
-export const captureFileName = 'captured.db'
+const captureFileName = 'captured.db'
 
 /** Opens what a sink has captured, for reading only; also while the sink runs. */
 export function openCaptured(directory: string): CaptureReader {

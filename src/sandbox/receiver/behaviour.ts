@@ -68,7 +68,7 @@ interface Pattern {
   readonly domain: string
 }
 
-export class Chooser<T> {
+class Chooser<T> {
   /** Whether some of them count by Message-ID. */
   readonly byMessage: boolean
   readonly #choices: readonly {
@@ -107,7 +107,7 @@ function remember(usedBy: Map<string, number>, key: string, used: number): void 
 }
 
 /** Lets `perSecond` through, and a burst of one second's worth. */
-export class Meter {
+class Meter {
   readonly #perSecond: number
   readonly #clock: Clock
   #tokens: number

@@ -9,7 +9,7 @@ import { PosthasteError } from '../../kernel/errors.ts'
 import { markField } from '../ledger/compare.ts'
 
 /** Header with the longest addresses, and one line of body. */
-export const messageBytesMin = 1_024
+const messageBytesMin = 1_024
 
 export interface SourceMessage {
   readonly id: string

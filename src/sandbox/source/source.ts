@@ -32,6 +32,8 @@ export interface SourceOptions {
   readonly ledger?: Ledger
   /** Connects again, for up to so long without success, when the server goes away. Otherwise a lost session stays lost. */
   readonly reconnectMsMax?: number
+  /** Longest pause between two attempts to connect, which are made less often the longer the server is away. Default 1 s. */
+  readonly reconnectDelayMsMax?: number
   /** Ends the run early; messages in hand are unacked. */
   readonly signal?: AbortSignal
   readonly clock?: Clock
@@ -53,7 +55,6 @@ export async function runSource(options: SourceOptions): Promise<SourceResult> {
 }
 
 const reconnectDelayMsMin = 50
-const reconnectDelayMsMax = 1_000
 
 class SourceRun implements SessionOwner {
   readonly #options: SourceOptions
@@ -200,7 +201,7 @@ class SourceRun implements SessionOwner {
   }
 
   #connectLater(nowMs: number): void {
-    const { reconnectMsMax = 0 } = this.#options
+    const { reconnectMsMax = 0, reconnectDelayMsMax = 1_000 } = this.#options
     if (this.#sessions.size === 0 && this.#deadSinceMs === -1) this.#deadSinceMs = nowMs
     const deadMs = this.#deadSinceMs === -1 ? 0 : nowMs - this.#deadSinceMs
     if (deadMs >= reconnectMsMax) return
