@@ -247,10 +247,10 @@ test('config check lists mistakes, config show says where each value comes from 
 test('commands of other folders are registered beside ours; a bug says that it is one', async () => {
   const more: CommandRegistrar[] = [
     (program, context) => {
-      program.command('spool').action(() => void (context.exitCode = 3))
+      program.command('more').action(() => void (context.exitCode = 3))
     },
   ]
-  assert.equal((await run(['spool'], { more })).code, 3)
+  assert.equal((await run(['more'], { more })).code, 3)
   const bug = await run(['start'])
   assert.deepEqual([bug.code, bug.err.split('\n')[0]], [70, 'posthaste: this is a bug, please report it:'])
 })

@@ -2,8 +2,8 @@
  * The command line. Each group of commands is registered by one function of the list below; a command throws a PosthasteError for
  * what the user can cure, and everything else is our bug.
  *
- * Exit codes (sysexits.h): 0 done, 1 not found, 64 wrong usage, 65 wrong argument, 69 the engine does not answer, 70 a bug,
- * 78 wrong configuration.
+ * Exit codes (sysexits.h): 0 done, 1 not found, 64 wrong usage, 65 wrong argument or damaged spool, 69 the engine does not answer, 70 a bug,
+ * 74 the disk cannot be read, 78 wrong configuration.
  */
 import { Command, CommanderError } from 'commander'
 import { PosthasteError } from '../../kernel/errors.ts'
@@ -12,6 +12,7 @@ import { registerConfig } from './config-command.ts'
 import { createContext, type CliContext, type CliOptions } from './context.ts'
 import { registerMessage } from './message-command.ts'
 import { registerSandbox } from './sandbox-command.ts'
+import { registerSpool } from './spool-command.ts'
 import { registerStart, registerVersion } from './start-command.ts'
 import { registerStatus } from './status-command.ts'
 
@@ -25,6 +26,7 @@ const registrars: readonly CommandRegistrar[] = [
   registerStatus,
   registerMessage,
   registerSandbox,
+  registerSpool,
   registerConfig,
   registerBenchCommands,
   registerVersion,
