@@ -21,6 +21,7 @@ import { MiB, secondMs } from '../kernel/units.ts'
 import { type CaptureSink, startCaptureSink } from '../sandbox/sandbox.ts'
 import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
 import { announce } from './announce.ts'
+import { descriptorLimit, fitDescriptors } from './descriptors.ts'
 import { openLog } from './log.ts'
 import { sandboxView } from './sandbox-view.ts'
 import { Supervisor } from './supervisor.ts'
@@ -39,9 +40,11 @@ export interface AppOptions {
 
 /** Runs until SIGTERM or SIGINT; settles with the exit code. @throws PosthasteError when it cannot start */
 export async function startApp(options: AppOptions): Promise<number> {
-  const { config, version } = options
+  const { version } = options
+  const { config, warning } = fitDescriptors(options.config, descriptorLimit())
   const log = openLog(config.log)
-  for (const warning of options.warnings) log.warn({ warning }, 'configuration')
+  for (const text of options.warnings) log.warn({ warning: text }, 'configuration')
+  if (warning !== null) log.warn({ warning }, 'open files')
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
   makeSpoolDirectories(disk)

@@ -1,0 +1,38 @@
+/**
+ * Connections that fit the process's limit of open files. At the limit Node accepts and silently closes, so our own cap has to answer 421 before it
+ * is reached; deliveries and files keep their share, or a flood of clients would stop what lets it drain.
+ */
+import { readFileSync } from 'node:fs'
+import type { Config } from '../config/config.ts'
+
+/** Segment files, databases, listeners, pipes, the admin API's 100 connections. */
+const descriptorsReserved = 400
+
+/** The soft limit of this process; null where the system does not say. */
+export function descriptorLimit(): number | null {
+  try {
+    const line = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
+    return line === null || line[1] === 'unlimited' ? null : Number(line[1])
+  } catch {
+    return null
+  }
+}
+
+/** The configuration with its connection caps lowered to what fits, and a warning when that was needed. */
+export function fitDescriptors(config: Config, limit: number | null): { config: Config; warning: string | null } {
+  const wanted = config.smtp.connectionsMax + config.delivery.connectionsMax
+  if (limit === null || wanted + descriptorsReserved <= limit) return { config, warning: null }
+  const share = Math.max(0, limit - descriptorsReserved) / wanted
+  const smtpMax = Math.max(10, Math.floor(config.smtp.connectionsMax * share))
+  const deliveryMax = Math.max(10, Math.floor(config.delivery.connectionsMax * share))
+  return {
+    config: {
+      ...config,
+      smtp: { ...config.smtp, connectionsMax: smtpMax },
+      delivery: { ...config.delivery, connectionsMax: deliveryMax },
+    },
+    warning:
+      `this process may open ${limit} files: connections are capped at ${smtpMax} in and ${deliveryMax} out. ` +
+      `Raise the limit (ulimit -n, LimitNOFILE=) to ${wanted + descriptorsReserved} for what is configured.`,
+  }
+}
