@@ -107,7 +107,7 @@ export class RecordReader {
   }
 
   /** The record from its file, checked. @throws MessageDamaged when it is not what was committed. */
-  async fromFile(position: number, sequence: number, expectedBytes = 64 * 1024): Promise<RecordView> {
+  async fromFile(position: number, sequence: number, expectedBytes = 16 * 1024): Promise<RecordView> {
     const segment = Math.floor(position / this.#channel.segmentBytes)
     const where = this.#places.get(segment)
     if (where === undefined) throw new MessageDamaged(`segment ${segment} of ${this.#channel.name} is gone`)
