@@ -202,7 +202,8 @@ function say(session: Session, wire: string, cuts: readonly number[]): void {
   }
 }
 
-test('random conversations go as the model says', () => {
+/** Runs random conversations against the model; returns how many messages came through. */
+function converse(): number {
   let committed = 0
   fc.assert(
     fc.property(
@@ -241,7 +242,22 @@ test('random conversations go as the model says', () => {
     ),
     { numRuns: 500 },
   )
+  return committed
+}
+
+test('random conversations go as the model says', () => {
+  const committed = converse()
   assert.ok(committed > 100, `only ${committed} messages came through: the conversations are too silly`)
+})
+
+test('the mutant "reset() off" is caught by them', () => {
+  const { reset } = Session.prototype
+  Session.prototype.reset = () => {}
+  try {
+    assert.throws(converse)
+  } finally {
+    Session.prototype.reset = reset
+  }
 })
 
 const contents = new Map(
