@@ -13,6 +13,8 @@ export const none = 0xffffffff
 
 export class TimerWheel {
   readonly #heads = new Uint32Array(bucketsPerLevel * levels).fill(none)
+  /** Slots on each level: over an empty one time passes at a stride. */
+  readonly #filed = [0, 0, 0]
   #nowSecond: number
   #size = 0
 
@@ -38,14 +40,15 @@ export class TimerWheel {
         this.#nowSecond = end
         return
       }
-      this.#nowSecond += 1
+      const stride = this.#filed[0] !== 0 ? 1 : 2 ** (levelBits * (this.#filed[1] !== 0 ? 1 : 2))
+      this.#nowSecond = Math.min(end, (Math.floor(this.#nowSecond / stride) + 1) * stride)
       for (let level = levels - 1; level > 0; level--) {
         if (this.#nowSecond % 2 ** (levelBits * level) !== 0) continue
-        this.#take(this.#bucket(level, this.#nowSecond), next, (slot) =>
+        this.#take(level, next, (slot) =>
           this.#file(slot, Math.max(this.#nowSecond, Math.ceil(dueMsOf(slot) / 1000)), next),
         )
       }
-      this.#take(this.#bucket(0, this.#nowSecond), next, (slot) => {
+      this.#take(0, next, (slot) => {
         this.#size -= 1
         fire(slot)
       })
@@ -58,20 +61,23 @@ export class TimerWheel {
 
   #file(slot: number, dueSecond: number, next: Uint32Array): void {
     const distance = dueSecond - this.#nowSecond
-    let bucket: number
-    if (distance < 2 ** levelBits) bucket = this.#bucket(0, dueSecond)
-    else if (distance < 2 ** (2 * levelBits)) bucket = this.#bucket(1, dueSecond)
+    const level = distance < 2 ** levelBits ? 0 : distance < 2 ** (2 * levelBits) ? 1 : 2
     // Beyond the wheel's reach: the last bucket spreads it again, because its due time is looked up anew.
-    else bucket = this.#bucket(2, Math.min(dueSecond, this.#nowSecond + (bucketsPerLevel - 1) * 2 ** (2 * levelBits)))
+    const reach = this.#nowSecond + (bucketsPerLevel - 1) * 2 ** (2 * levelBits)
+    const bucket = this.#bucket(level, Math.min(dueSecond, reach))
+    this.#filed[level] = (this.#filed[level] as number) + 1
     next[slot] = this.#heads[bucket] as number
     this.#heads[bucket] = slot
   }
 
-  #take(bucket: number, next: Uint32Array, each: (slot: number) => void): void {
+  /** Empties the level's bucket of this second. */
+  #take(level: number, next: Uint32Array, each: (slot: number) => void): void {
+    const bucket = this.#bucket(level, this.#nowSecond)
     let slot = this.#heads[bucket] as number
     this.#heads[bucket] = none
     while (slot !== none) {
       const following = next[slot] as number
+      this.#filed[level] = (this.#filed[level] as number) - 1
       each(slot)
       slot = following
     }

@@ -214,3 +214,27 @@ test('on hold nothing is granted, and everything goes on where it stood', () => 
   rig.step({ kind: 'hold', hold: false })
   assert.equal(rig.grants.length, 3)
 })
+
+test('a quick receiver sees few connections with many messages each, a slow one as many as it may', () => {
+  for (const [tookMs, least, most] of [
+    [1, 1, 3],
+    [500, 20, 20],
+  ] as const) {
+    const rig = new ShapeRig()
+    let connections = 0
+    for (let i = 0; i < 600; i++) {
+      rig.submit()
+      rig.nowMs += 1
+      // Once the receiver's pace is known.
+      if (i > 300) connections = Math.max(connections, rig.grants.length)
+      const [grant] = rig.grants
+      if (grant !== undefined && (tookMs === 1 || rig.grants.length === 20)) rig.report(grant, delivered, tookMs)
+    }
+    assert.ok(connections >= least && connections <= most, `${tookMs} ms each: ${connections} connections`)
+    for (let i = 0; i < 1_000 && rig.live > 0; i++) {
+      rig.reportAll(delivered, 1)
+      rig.advance(250)
+    }
+    assert.equal(rig.live, 0, 'nothing waits for ever')
+  }
+})

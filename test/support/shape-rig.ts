@@ -45,6 +45,9 @@ export const outcomeOf = (kind: Outcome['kind'], scope: Outcome['scope'] = 'reci
   text: kind,
 })
 
+/** Slow enough that every connection which is allowed is worth its handshake. */
+const serviceMs = 1_000
+
 const attempt: Attempt = {
   startedAtMs: startMs,
   host: 'mx.example',
@@ -54,7 +57,7 @@ const attempt: Attempt = {
   reusedConnection: false,
   connectedMs: 1,
   envelopeMs: 2,
-  finishedMs: 3,
+  finishedMs: 1 + serviceMs,
 }
 
 export interface Settled extends SettledRecipient {
@@ -130,12 +133,12 @@ export class ShapeRig {
   }
 
   /** Ends a grant, with one outcome for all of it or one for each recipient. */
-  report(grant: Grant, outcome: Outcome | readonly Outcome[]): void {
+  report(grant: Grant, outcome: Outcome | readonly Outcome[], tookMs = serviceMs): void {
     const at = this.grants.indexOf(grant)
     assert.ok(at >= 0, 'the grant is open')
     this.grants.splice(at, 1)
     const outcomes = Array.isArray(outcome) ? (outcome as Outcome[]) : grant.recipients.map(() => outcome as Outcome)
-    this.step({ kind: 'report', report: { grant, outcomes, attempt } })
+    this.step({ kind: 'report', report: { grant, outcomes, attempt: { ...attempt, finishedMs: 1 + tookMs } } })
   }
 
   /** Ends the oldest grants until `count` were ended or none is left. */
