@@ -71,7 +71,8 @@ export class Supervisor {
 
   /** Settles when mail is accepted. @throws PosthasteError when it cannot be */
   async start(): Promise<void> {
-    const { config, sandboxSink } = this.#options
+    const { sandboxSink } = this.#options
+    const config = this.#config
     const memory = makeSpoolMemory(config.spool)
     const logData: LogThreadData = {
       dataDirectory: config.dataDirectory,
@@ -159,6 +160,13 @@ export class Supervisor {
       })
     }
     await this.#end(threads)
+  }
+
+  /** As configured, and where the system chose a port the one that it chose: a restart must not move it. */
+  get #config(): Config {
+    const { config } = this.#options
+    const listeners = config.smtp.listeners.map((listener, i) => ({ ...listener, ...this.addresses[i] }))
+    return { ...config, smtp: { ...config.smtp, listeners } }
   }
 
   #thread(name: string, workerData: EngineThreadData | LogThreadData): Worker {
@@ -254,10 +262,10 @@ export class Supervisor {
 
   /** Says 421 on every listener for that long, or until `stop`. */
   async #refuseFor(waitMs: number): Promise<void> {
-    const listeners = this.#options.config.smtp.listeners.map((listener, i) => ({ ...listener, ...this.addresses[i] }))
-    const refusing = await refuseConnections(listeners, '421 4.3.0 mail cannot be stored now, try again later').catch(
-      () => null,
-    )
+    const refusing = await refuseConnections(
+      this.#config.smtp.listeners,
+      '421 4.3.0 mail cannot be stored now, try again later',
+    ).catch(() => null)
     if (!this.#stopping) await Promise.race([delay(waitMs), this.#stopAsked])
     await refusing?.stop()
   }
