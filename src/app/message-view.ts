@@ -28,7 +28,7 @@ function recipientView(
   let nextAttemptAtMs = 0
   let mayBeDuplicate = false
   for (const { attempt, recipients } of outcomes) {
-    for (const { recipient, outcome, attempt: number, nextAttemptAtMs: next } of recipients) {
+    for (const { recipient, outcome, attempt: number, nextAttemptAtMs: next, mayBeDuplicate: flagged } of recipients) {
       if (recipient !== index || seen.has(number)) continue
       seen.add(number)
       attempts.push({
@@ -49,7 +49,7 @@ function recipientView(
       })
       last = outcome.kind === 'uncertain' ? 'deferred' : outcome.kind
       nextAttemptAtMs = next
-      mayBeDuplicate ||= outcome.kind === 'uncertain'
+      mayBeDuplicate ||= flagged || outcome.kind === 'uncertain'
     }
   }
   const now = live.find(({ recipient }) => recipient === index)

@@ -43,6 +43,8 @@ export interface SettledRecipient {
   readonly outcome: Outcome
   /** 0 when the recipient is settled for good. */
   readonly nextAttemptAtMs: number
+  /** An attempt before this one may have arrived. */
+  readonly mayBeDuplicate: boolean
 }
 
 export type ShapeAction =
@@ -418,8 +420,9 @@ export class Scheduler {
       const outcome = outcomes[i] as Outcome
       const attempts = Math.min((this.slots.attempts[slot] as number) + 1, attemptsMax)
       const recipient = this.slots.recipient[slot] as number
+      const mayBeDuplicate = this.slots.flags[slot] === mayBeDuplicateFlag
       if (outcome.kind === 'delivered' || outcome.kind === 'bounced' || outcome.kind === 'expired') {
-        recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: 0 })
+        recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: 0, mayBeDuplicate })
         this.slots.release(slot)
         continue
       }
@@ -428,12 +431,13 @@ export class Scheduler {
         // What the last attempt met stays on record, and the end follows it.
         const last = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.text}`
         recipients.push(
-          { recipient, attempt: attempts, outcome, nextAttemptAtMs: nowMs },
+          { recipient, attempt: attempts, outcome, nextAttemptAtMs: nowMs, mayBeDuplicate },
           {
             recipient,
             attempt: Math.min(attempts + 1, attemptsMax),
             outcome: this.#expired(attempts, last),
             nextAttemptAtMs: 0,
+            mayBeDuplicate: mayBeDuplicate || outcome.kind === 'uncertain',
           },
         )
         this.slots.release(slot)
@@ -445,10 +449,10 @@ export class Scheduler {
         Math.round(nowMs + this.#delayMs(attempts) * spread),
         Math.max(expiresAtMs, nowMs + secondMs),
       )
-      recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: nextAtMs })
+      recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: nextAtMs, mayBeDuplicate })
       this.slots.attempts[slot] = attempts
       this.slots.nextAtMs[slot] = nextAtMs
-      if (outcome.kind === 'uncertain') this.slots.flags[slot] = (this.slots.flags[slot] as number) | mayBeDuplicateFlag
+      if (outcome.kind === 'uncertain') this.slots.flags[slot] = mayBeDuplicateFlag
       this.slots.setState(slot, slotStates.deferred)
       this.#wheel.add(slot, nextAtMs, this.slots.next)
     }
@@ -517,7 +521,10 @@ export class Scheduler {
       const recipient = slots.recipient[slot] as number
       const attempts = slots.attempts[slot] as number
       const outcome = this.#expired(attempts, '')
-      const recipients = [{ recipient, attempt: Math.min(attempts + 1, attemptsMax), outcome, nextAttemptAtMs: 0 }]
+      const mayBeDuplicate = slots.flags[slot] === mayBeDuplicateFlag
+      const recipients = [
+        { recipient, attempt: Math.min(attempts + 1, attemptsMax), outcome, nextAttemptAtMs: 0, mayBeDuplicate },
+      ]
       this.#actions.push({
         kind: 'settle',
         sequence: slots.sequence[slot] as number,

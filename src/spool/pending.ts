@@ -24,7 +24,7 @@ export class OutcomeFold {
   add(sequence: number, stored: StoredOutcome): void {
     let recipients = this.#bySequence.get(sequence)
     if (recipients === undefined) this.#bySequence.set(sequence, (recipients = new Map()))
-    for (const { recipient, attempt, outcome, nextAttemptAtMs } of stored.recipients) {
+    for (const { recipient, attempt, outcome, nextAttemptAtMs, mayBeDuplicate } of stored.recipients) {
       const state = recipients.get(recipient) ?? {
         settled: false,
         attempts: 0,
@@ -33,7 +33,7 @@ export class OutcomeFold {
       }
       if (state.settled) continue
       state.settled = isFinal(outcome.kind)
-      state.mayBeDuplicate ||= outcome.kind === 'uncertain'
+      state.mayBeDuplicate ||= mayBeDuplicate || outcome.kind === 'uncertain'
       if (attempt >= state.attempts) {
         state.attempts = attempt
         state.nextAttemptAtMs = nextAttemptAtMs

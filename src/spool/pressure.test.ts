@@ -33,7 +33,7 @@ const bounce = (rig: SpoolRig, sequence: number): void =>
     log: 0,
     atMs: 1,
     attempt,
-    recipients: [{ recipient: 0, attempt: 1, outcome, nextAttemptAtMs: 0 }],
+    recipients: [{ recipient: 0, attempt: 1, outcome, nextAttemptAtMs: 0, mayBeDuplicate: false }],
   })
 
 test('more outcomes at once than the window holds: all of them reach the disk, in order', () => {
@@ -176,4 +176,44 @@ test('starts without any mail in between write the same few records again, not e
     assert.equal(again.spool.takePending().length, 3)
   }
   assert.deepEqual(rewritten, [2, 0, 0, 0, 0, 0])
+})
+
+test('a backlog over many segments is read with at most 64 files open, none of them closed under a read', async () => {
+  const disk = new SimulatedDisk()
+  const open = disk.open.bind(disk)
+  let [opened, most] = [0, 0]
+  disk.open = (path) => {
+    const file = open(path)
+    let closed = false
+    most = Math.max(most, ++opened)
+    return {
+      ...file,
+      async readAtLater(buffer, offset, length, position) {
+        await new Promise((resolve) => setImmediate(resolve))
+        assert.ok(!closed, 'read from a closed file')
+        return file.readAt(buffer, offset, length, position)
+      },
+      close: () => {
+        closed = true
+        opened -= 1
+      },
+    }
+  }
+  const rig = openRig({ disk, config: { ...smallSpool, segmentBytes: 64 * KiB } })
+  for (let i = 0; i < 200; i++) {
+    submit(rig, Buffer.alloc(30_000, 'a'), () => {})
+    rig.settle()
+  }
+  ;[opened, most] = [0, 0]
+  const read = async ({ position, sequence }: (typeof rig.seen)[number]): Promise<void> => {
+    const { payloadBytes } = await rig.spool.records.fromFile(position, sequence)
+    assert.ok(payloadBytes > 30_000)
+  }
+  for (const seen of rig.seen) await read(seen)
+  assert.ok(disk.list(`${spoolRoot}/intake-0`).length > 80)
+  assert.equal(most, 64)
+  for (let at = 0; at < rig.seen.length; at += 20) await Promise.all(rig.seen.slice(at, at + 20).map(read))
+  assert.ok(most <= 64)
+  rig.spool.close()
+  assert.equal(opened, 0)
 })

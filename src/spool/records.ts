@@ -138,6 +138,8 @@ export interface RecipientOutcome {
   readonly attempt: number
   readonly outcome: Outcome
   readonly nextAttemptAtMs: number
+  /** An attempt before this one may have arrived: its reply was lost, or its outcome was, in a crash. */
+  readonly mayBeDuplicate: boolean
 }
 
 export interface StoredOutcome {
@@ -149,11 +151,12 @@ export interface StoredOutcome {
 
 /**
  * outcome   log u8 | count u16 | at f64 | started f64 | connected, envelope, finished i32 each | reused u8 | host, address, source, tls: text
- *           | per recipient: recipient u32, attempt u16, next attempt f64, kind u8, scope u8, stage u8, code u16, enhanced text, reply text
+ *           | per recipient: recipient u32, attempt u16, next attempt f64, kind u8 (+ 128: may be a duplicate), scope u8, stage u8, code u16, enhanced text, reply text
  *           (a reply equal to the one before it is stored as length 65535)
  */
 const outcomeFixedBytes = 32
 const sameAsBefore = 0xffff
+const duplicateBit = 128
 
 export function outcomeBytes(stored: StoredOutcome): number {
   const { attempt } = stored
@@ -180,11 +183,11 @@ export function writeOutcome(into: Buffer, at: number, stored: StoredOutcome): v
   let next = at + outcomeFixedBytes
   for (const text of [attempt.host, attempt.address, attempt.source, attempt.tls]) next = writeText16(into, next, text)
   let before = ''
-  for (const { recipient, attempt: count, outcome, nextAttemptAtMs } of stored.recipients) {
+  for (const { recipient, attempt: count, outcome, nextAttemptAtMs, mayBeDuplicate } of stored.recipients) {
     into.writeUInt32LE(recipient, next)
     into.writeUInt16LE(count, next + 4)
     into.writeDoubleLE(nextAttemptAtMs, next + 6)
-    into.writeUInt8(kinds.indexOf(outcome.kind), next + 14)
+    into.writeUInt8(kinds.indexOf(outcome.kind) | (mayBeDuplicate ? duplicateBit : 0), next + 14)
     into.writeUInt8(scopes.indexOf(outcome.scope), next + 15)
     into.writeUInt8(stages.indexOf(outcome.stage), next + 16)
     into.writeUInt16LE(outcome.code, next + 17)
@@ -225,8 +228,9 @@ export function readOutcome(from: Buffer, at: number): StoredOutcome {
       recipient: from.readUInt32LE(here),
       attempt: from.readUInt16LE(here + 4),
       nextAttemptAtMs: from.readDoubleLE(here + 6),
+      mayBeDuplicate: (from.readUInt8(here + 14) & duplicateBit) !== 0,
       outcome: {
-        kind: kinds[from.readUInt8(here + 14)] ?? 'deferred',
+        kind: kinds[from.readUInt8(here + 14) & ~duplicateBit] ?? 'deferred',
         scope: scopes[from.readUInt8(here + 15)] ?? 'recipient',
         stage: stages[from.readUInt8(here + 16)] ?? 'final',
         code: from.readUInt16LE(here + 17),

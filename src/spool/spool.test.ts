@@ -103,8 +103,8 @@ test('outcomes are folded into what recovery finds pending', () => {
     atMs: 5,
     attempt,
     recipients: [
-      { recipient: 0, attempt: 1, outcome: reply('delivered'), nextAttemptAtMs: 0 },
-      { recipient: 1, attempt: 1, outcome: reply('uncertain'), nextAttemptAtMs: 777 },
+      { recipient: 0, attempt: 1, outcome: reply('delivered'), nextAttemptAtMs: 0, mayBeDuplicate: false },
+      { recipient: 1, attempt: 1, outcome: reply('uncertain'), nextAttemptAtMs: 777, mayBeDuplicate: false },
     ],
   })
   rig.settle()

@@ -135,6 +135,7 @@ const delivered = (recipient: number): StoredOutcome => ({
       attempt: 1,
       outcome: { kind: 'delivered', scope: 'recipient', stage: 'final', code: 250, enhanced: '2.0.0', text: 'ok' },
       nextAttemptAtMs: 0,
+      mayBeDuplicate: false,
     },
   ],
 })

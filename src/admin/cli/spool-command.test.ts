@@ -74,6 +74,8 @@ before(() => {
         attempt: 1,
         outcome: outcome(kind),
         nextAttemptAtMs: kind === 'deferred' ? nextAttemptAtMs : 0,
+        mayBeDuplicate: false,
+        mayBeDuplicate: false,
       })),
     })
   }
