@@ -75,7 +75,6 @@ before(() => {
         outcome: outcome(kind),
         nextAttemptAtMs: kind === 'deferred' ? nextAttemptAtMs : 0,
         mayBeDuplicate: false,
-        mayBeDuplicate: false,
       })),
     })
   }
