@@ -77,13 +77,23 @@ export interface SegmentPlace {
   readonly salt: number
 }
 
-/** Single records by position. Keeps a few files open. */
+/** Segment files kept open for reading: 64 × 64 MiB are a backlog of 4 GiB without an open per message. */
+const openFilesMax = 64
+
+interface OpenFile {
+  readonly file: DiskFile
+  /** Reads under way: a file is closed under none of them. */
+  readers: number
+}
+
+/** Single records by position. Keeps the files that were read last open. */
 export class RecordReader {
   readonly #disk: Disk
   readonly #channel: Channel
   readonly #places: ReadonlyMap<number, SegmentPlace>
   readonly #checksum: Checksum
-  readonly #files = new Map<number, DiskFile>()
+  /** The one read longest ago comes first. */
+  readonly #files = new Map<number, OpenFile>()
 
   constructor(
     disk: Disk,
@@ -111,7 +121,22 @@ export class RecordReader {
     const segment = Math.floor(position / this.#channel.segmentBytes)
     const where = this.#places.get(segment)
     if (where === undefined) throw new MessageDamaged(`segment ${segment} of ${this.#channel.name} is gone`)
-    const file = this.#file(where.fileOrdinal)
+    const open = this.#open(where.fileOrdinal)
+    open.readers += 1
+    try {
+      return await this.#read(open.file, where.salt, position, sequence, expectedBytes)
+    } finally {
+      open.readers -= 1
+    }
+  }
+
+  async #read(
+    file: DiskFile,
+    salt: number,
+    position: number,
+    sequence: number,
+    expectedBytes: number,
+  ): Promise<RecordView> {
     const offset = position % this.#channel.segmentBytes
     let bytes = await read(file, offset, recordHeaderBytes + expectedBytes)
     const whole = bytes.length < recordHeaderBytes ? 0 : recordHeaderBytes + recordPayloadBytes(bytes, 0)
@@ -120,7 +145,7 @@ export class RecordReader {
     if (whole > bytes.length) bytes = await read(file, offset, whole)
     if (
       bytes.length < recordHeaderBytes ||
-      !recordIsWhole(bytes, 0, where.salt, this.#checksum) ||
+      !recordIsWhole(bytes, 0, salt, this.#checksum) ||
       recordSequence(bytes, 0) !== sequence
     ) {
       throw new MessageDamaged(`record at ${position} of ${this.#channel.name} fails its checksum`)
@@ -129,16 +154,29 @@ export class RecordReader {
   }
 
   close(): void {
-    for (const file of this.#files.values()) file.close()
+    for (const { file } of this.#files.values()) file.close()
     this.#files.clear()
   }
 
-  #file(fileOrdinal: number): DiskFile {
-    const open = this.#files.get(fileOrdinal)
-    if (open !== undefined) return open
-    const file = this.#disk.open(`${spoolRoot}/${this.#channel.name}/${segmentFileName(fileOrdinal)}`, 'read')
-    this.#files.set(fileOrdinal, file)
-    return file
+  #open(fileOrdinal: number): OpenFile {
+    let open = this.#files.get(fileOrdinal)
+    if (open === undefined) {
+      const file = this.#disk.open(`${spoolRoot}/${this.#channel.name}/${segmentFileName(fileOrdinal)}`, 'read')
+      open = { file, readers: 0 }
+      this.#closeOldest()
+    } else this.#files.delete(fileOrdinal)
+    this.#files.set(fileOrdinal, open)
+    return open
+  }
+
+  #closeOldest(): void {
+    if (this.#files.size < openFilesMax) return
+    for (const [fileOrdinal, { file, readers }] of this.#files) {
+      if (readers > 0) continue
+      file.close()
+      this.#files.delete(fileOrdinal)
+      return
+    }
   }
 }
 
