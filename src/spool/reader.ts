@@ -161,9 +161,9 @@ export class RecordReader {
   #open(fileOrdinal: number): OpenFile {
     let open = this.#files.get(fileOrdinal)
     if (open === undefined) {
+      this.#closeOldest()
       const file = this.#disk.open(`${spoolRoot}/${this.#channel.name}/${segmentFileName(fileOrdinal)}`, 'read')
       open = { file, readers: 0 }
-      this.#closeOldest()
     } else this.#files.delete(fileOrdinal)
     this.#files.set(fileOrdinal, open)
     return open
