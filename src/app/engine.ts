@@ -107,12 +107,13 @@ export class Engine {
     await settled
     for (const { sequence, position, submission, recipients } of this.#spool.takePending()) {
       for (const pending of recipients) {
-        this.#admit(sequence, position, submission, pending.recipient, {
+        const history = {
           attempts: pending.attempts,
           nextAttemptAtMs: pending.nextAttemptAtMs,
           // Nobody knows whether it was on its way when the process died.
           mayBeDuplicate: pending.mayBeDuplicate || pending.nextAttemptAtMs <= this.#nowMs(),
-        })
+        }
+        this.#admit(sequence, position, submission, pending.recipient, history, pending !== recipients.at(-1))
       }
     }
     this.#tick()
@@ -230,7 +231,7 @@ export class Engine {
     this.#totals.accepted += 1
     for (let recipient = 0; recipient < submission.recipients.length; recipient++) {
       this.#totals.recipients += 1
-      this.#admit(sequence, position, submission, recipient, fresh)
+      this.#admit(sequence, position, submission, recipient, fresh, recipient + 1 < submission.recipients.length)
     }
   }
 
@@ -240,8 +241,9 @@ export class Engine {
     submission: StoredSubmission,
     recipient: number,
     history: { readonly attempts: number; readonly nextAttemptAtMs: number; readonly mayBeDuplicate: boolean },
+    more: boolean,
   ): void {
-    this.#run({
+    const event: ShapeEvent = {
       kind: 'admit',
       admission: {
         sequence,
@@ -252,7 +254,11 @@ export class Engine {
         acceptedAtMs: submission.acceptedAtMs,
         ...history,
       },
-    })
+      more,
+    }
+    // All of them, before the answer to where the first one goes.
+    if (more) this.#events.push(event)
+    else this.#run(event)
   }
 
   /** Feeds the scheduler one event at a time; what an action causes at once waits its turn. */

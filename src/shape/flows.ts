@@ -71,6 +71,8 @@ export class SiteQueue {
   lastReply = ''
   /** Waits for a connection of the whole machine to come free. */
   hungry = false
+  /** Was given something to send, and has not been looked at since. */
+  filled = false
 
   constructor(site: Site) {
     this.site = site

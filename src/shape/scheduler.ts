@@ -28,7 +28,8 @@ export interface Admission {
 export type RouteAnswer = { readonly site: Site; readonly validForMs: number } | { readonly failure: Outcome }
 
 export type ShapeEvent =
-  | { readonly kind: 'admit'; readonly admission: Admission }
+  /** `more`: others of the same submission follow at once, and those of one site should share transactions. */
+  | { readonly kind: 'admit'; readonly admission: Admission; readonly more?: boolean }
   | { readonly kind: 'routed'; readonly domain: string; readonly answer: RouteAnswer }
   | { readonly kind: 'report'; readonly report: DeliveryReport }
   /** The connection that carries `grant` can take one more behind it, in the same write: at most one grant action answers. */
@@ -97,6 +98,8 @@ export class Scheduler {
   readonly #flows: Flow[] = []
   readonly #closed = new Set<SiteQueue>()
   readonly #hungry = new BoundedQueue<SiteQueue>(1_000_000)
+  /** Sites that were given something to send in this step. */
+  readonly #filled: SiteQueue[] = []
   #actions: ShapeAction[] = []
   #inFlight = 0
   /** Grants that stand behind another one on its connection. */
@@ -125,6 +128,7 @@ export class Scheduler {
     switch (event.kind) {
       case 'admit':
         this.#admit(event.admission, nowMs)
+        if (event.more !== true) this.#dispatchFilled(nowMs)
         break
       case 'routed':
         this.#routed(event.domain, event.answer, nowMs)
@@ -183,6 +187,7 @@ export class Scheduler {
     return flow
   }
 
+  /** Its site waits for `dispatchFilled`. */
   #enqueue(flow: Flow, slot: number, nowMs: number): void {
     pushSlot(flow, slot, this.slots)
     const { destination } = flow
@@ -191,11 +196,20 @@ export class Scheduler {
       queue.queued += 1
       if (destination.validUntilMs > nowMs) {
         queue.join(flow)
-        this.#dispatch(queue, nowMs)
+        if (!queue.filled) this.#filled.push(queue)
+        queue.filled = true
         return
       }
     }
     this.#askRoute(destination)
+  }
+
+  /** Once for all that came in, not for each: the first recipients of a message must not leave alone. */
+  #dispatchFilled(nowMs: number): void {
+    for (let queue = this.#filled.pop(); queue !== undefined; queue = this.#filled.pop()) {
+      queue.filled = false
+      this.#dispatch(queue, nowMs)
+    }
   }
 
   #askRoute(destination: Destination): void {
@@ -477,6 +491,7 @@ export class Scheduler {
         this.#enqueue(this.#flows[slots.flow[slot] as number] as Flow, slot, nowMs)
       },
     )
+    this.#dispatchFilled(nowMs)
     for (const queue of this.#closed) {
       if (queue.closedUntilMs > nowMs) continue
       queue.closedUntilMs = 0
