@@ -116,9 +116,9 @@ export class Connection {
 
   /** Asks for what comes after the transaction in hand, whose terminator is being written; its envelope may be sent at once. */
   lookAhead(): Transaction | null {
-    const { transaction, capabilities } = this
+    const { transaction, capabilities, setting } = this
     if (transaction === null || !capabilities.pipelining || !this.reusable) return null
-    if (this.#messagesTaken >= this.setting.messagesMax) return null
+    if (this.#messagesTaken >= setting.messagesMax || setting.hosts.deafToAhead.has(this.hostKey)) return null
     this.ahead = this.#owner.onAhead(transaction)
     return this.ahead
   }
@@ -308,6 +308,7 @@ export class Connection {
   #broken(how: 'lost' | 'timeout', detail: string): void {
     const timeout = how === 'timeout'
     const { state } = this
+    if (timeout && state === 'ahead' && this.replies === 0) this.setting.hosts.deafToAhead.set(this.hostKey, true)
     if (state === 'connect') this.failWith(timeout ? 'connectTimeout' : 'connectFailed', detail)
     else if (state === 'starttls' || state === 'handshake') {
       this.tlsBroke = true
@@ -330,7 +331,7 @@ export class Connection {
     if (transaction !== null) this.#owner.onSettled(this, transaction, ahead !== null)
     if (ahead === null) return
     if (this.state === 'idle') this.start(ahead)
-    else this.#giveBack(ahead, outcomeOfFault('linkLost', 'mail'))
+    else this.#giveBack(ahead)
   }
 
   /** In `ahead`: settles the transaction that brought us here; the next one's envelope is out already. */
@@ -343,9 +344,9 @@ export class Connection {
   }
 
   /** Nobody answered anything about it: whatever happened concerned the one before it. */
-  #giveBack(ahead: Transaction, outcome: Outcome): void {
+  #giveBack(ahead: Transaction): void {
     ahead.worthRetrying = true
-    ahead.settlePending(outcome)
+    ahead.settlePending(outcomeOfFault('linkLost', 'mail'))
     this.#owner.onSettled(this, ahead, false)
   }
 
@@ -373,7 +374,7 @@ export class Connection {
     if (unheard && transaction.reused && outcome.code === 0) transaction.worthRetrying = true
     transaction.settlePending(outcome)
     this.#owner.onSettled(this, transaction, false)
-    if (ahead !== null) this.#giveBack(ahead, outcome)
+    if (ahead !== null) this.#giveBack(ahead)
   }
 
   #extendDeadline(): void {

@@ -33,6 +33,11 @@ class Remembered<V> {
     return undefined
   }
 
+  /** True when it was remembered. */
+  delete(key: string): boolean {
+    return this.#entries.delete(key)
+  }
+
   has(key: string): boolean {
     return this.get(key) !== undefined
   }
@@ -45,6 +50,8 @@ export interface HostMemory {
   readonly tlsBroken: Remembered<true>
   /** By "host:port": refuses what it offers, so only STARTTLS and AUTH are believed. */
   readonly lying: Remembered<true>
+  /** By "host:port": answers nothing that stands behind a content, though RFC 2920 §3.1 lets it stand there. */
+  readonly deafToAhead: Remembered<true>
   /** By policy and "host:port": session tickets for resumption. */
   readonly tlsSessions: Remembered<Buffer>
 }
@@ -55,6 +62,7 @@ export function createHostMemory(clock: Clock): HostMemory {
     failing: new Remembered(clock, hostFailureMs.value, hostsMax),
     tlsBroken: new Remembered(clock, hostDowngradeMs.value, hostsMax),
     lying: new Remembered(clock, hostDowngradeMs.value, hostsMax),
+    deafToAhead: new Remembered(clock, hostDowngradeMs.value, hostsMax),
     tlsSessions: new Remembered(clock, tlsSessionMs.value, tlsSessionsMax.value),
   }
 }

@@ -114,6 +114,30 @@ test('row 143: extensions offered twice are one, and those that are refused are 
   assert.match(server.conversations[2]?.commands[1] ?? '', /SIZE=/)
 })
 
+test('row 143: one sender that is refused takes no extension from the mail of others', async (t) => {
+  const rig = deliverRig(t)
+  const server = await rig.server({
+    extensions: ['PIPELINING', '8BITMIME'],
+    answer: (line) => (line.startsWith('MAIL FROM:<bad@') ? '501 5.1.7 bad sender' : undefined),
+  })
+  const site = rig.site(server.port)
+  assert.equal(brief(await rig.outcome(site, { returnPath: 'bad@example.com' })), 'bounced message mail 501 5.1.7')
+  assert.equal((await rig.outcome(site, { eightBit: true })).kind, 'delivered')
+})
+
+test('row 143: a message that cannot do without the extension has its answer, and nobody else is concerned', async (t) => {
+  const rig = deliverRig(t)
+  const server = await rig.server({
+    extensions: ['PIPELINING', '8BITMIME'],
+    answer: (line) => (line.startsWith('MAIL FROM:<bad@') ? '501 5.1.7 bad sender' : undefined),
+  })
+  const site = rig.site(server.port)
+  const refused = await rig.outcome(site, { returnPath: 'bad@example.com', eightBit: true })
+  assert.equal(brief(refused), 'bounced message mail 501 5.1.7')
+  assert.equal((await rig.outcome(site, { eightBit: true })).kind, 'delivered')
+  assert.equal(server.conversations.length, 1)
+})
+
 test('row 143: a refusal that has nothing to do with extensions is believed the second time', async (t) => {
   const outcome = await outcomeWhen(t, 'MAIL', '501 5.1.7 bad sender')
   assert.equal(brief(outcome), 'bounced message mail 501 5.1.7')

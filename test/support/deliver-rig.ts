@@ -23,6 +23,7 @@ export interface MessageSpec {
   /** Blocks of the content; a function is called for each read. */
   readonly blocks?: readonly string[]
   readonly read?: () => Buffer | null | Promise<Buffer | null>
+  readonly release?: () => void
   /** Instead of a message. */
   readonly open?: () => PreparedMessage | Promise<PreparedMessage>
 }
@@ -46,7 +47,9 @@ export interface Rig {
   site(port: number, change?: Partial<Site>): Site
   /** Grants the message and returns its report. */
   send(site: Site, message?: MessageSpec, source?: string | null): Promise<DeliveryReport>
-  /** The same, for its first outcome. */
+  /** Keeps the message back until a connection of the site asks for one that may follow in the same write. */
+  follow(site: Site, message?: MessageSpec): Promise<DeliveryReport>
+  /** The same as `send`, for its first outcome. */
   outcome(site: Site, message?: MessageSpec): Promise<Outcome>
 }
 
@@ -65,6 +68,7 @@ export function deliverRig(t: TestContext, change: Partial<DelivererOptions> = {
   const reach = new Map<string, number>()
   const connectedTo: string[] = []
   const reports: DeliveryReport[] = []
+  const followers: Grant[] = []
   let grants = 0
   let sites = 0
   const deliverer = createDeliverer({
@@ -86,6 +90,10 @@ export function deliverRig(t: TestContext, change: Partial<DelivererOptions> = {
     random: seededRandom(1),
     sandbox: false,
     counters,
+    ahead: ({ site }) => {
+      const at = followers.findIndex((grant) => grant.site === site)
+      return at === -1 ? null : (followers.splice(at, 1)[0] as Grant)
+    },
     report: (report) => {
       reports.push(report)
       rig.onReport(report)
@@ -99,6 +107,14 @@ export function deliverRig(t: TestContext, change: Partial<DelivererOptions> = {
     clock.advance(1)
     return stopped
   })
+
+  const grantFor = (site: Site, message: MessageSpec, source: string | null): Grant => {
+    const recipients = (message.recipients ?? polite.recipients).map((_, i) => i)
+    const sequence = ++grants
+    messages.set(sequence, message)
+    return { id: sequence, site, source, log: 0, sequence, position: 0, recipients, slots: recipients }
+  }
+  const reported = ({ id }: Grant): Promise<DeliveryReport> => new Promise((resolve) => void waiting.set(id, resolve))
 
   const rig: Rig = {
     deliverer,
@@ -126,22 +142,15 @@ export function deliverRig(t: TestContext, change: Partial<DelivererOptions> = {
       ...siteChange,
     }),
     send(site, message = {}, source = null) {
-      const recipients = (message.recipients ?? polite.recipients).map((_, i) => i)
-      const grant: Grant = {
-        id: ++grants,
-        site,
-        source,
-        log: 0,
-        sequence: grants,
-        position: 0,
-        recipients,
-        slots: recipients,
-      }
-      messages.set(grant.id, message)
-      return new Promise((resolve) => {
-        waiting.set(grant.id, resolve)
-        deliverer.deliver(grant)
-      })
+      const grant = grantFor(site, message, source)
+      const report = reported(grant)
+      deliverer.deliver(grant)
+      return report
+    },
+    follow(site, message = {}) {
+      const grant = grantFor(site, message, null)
+      followers.push(grant)
+      return reported(grant)
     },
     async outcome(site, message) {
       const [first] = (await rig.send(site, message)).outcomes
@@ -166,7 +175,7 @@ function messagesOf(specs: ReadonlyMap<number, MessageSpec>): Messages {
         eightBit: spec.eightBit ?? false,
         smtpUtf8: spec.smtpUtf8 ?? false,
         read: spec.read ?? (() => blocks.shift() ?? null),
-        release() {},
+        release: spec.release ?? (() => {}),
       }
     },
   }

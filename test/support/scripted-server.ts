@@ -15,8 +15,11 @@ export interface Script {
   /** Keywords offered in reply to EHLO; after STARTTLS those of `extensionsInTls`. */
   readonly extensions?: readonly string[]
   readonly extensionsInTls?: readonly string[]
-  /** Looks at every command line, and at "." for the end of content. Replies get their line end here, Buffers are sent as they are. */
-  readonly answer?: (command: string, conversation: Conversation) => Answer
+  /**
+   * Looks at every command line, and at "." for the end of content. Replies get their line end here, Buffers are sent as they are. Until a
+   * promised answer is there, nothing that follows is looked at.
+   */
+  readonly answer?: (command: string, conversation: Conversation) => Answer | Promise<Answer>
   readonly tls?: { readonly cert: string; readonly key: string }
   /** Reads nothing more after this command. */
   readonly stopReadingAfter?: string
@@ -78,6 +81,7 @@ class Session {
   readonly #secureContext: SecureContext | null
   #input = ''
   #inContent = false
+  #thinking = false
 
   constructor(script: Script, conversation: Conversation, secureContext: SecureContext | null) {
     this.#script = script
@@ -103,7 +107,7 @@ class Session {
   }
 
   #read(): void {
-    for (;;) {
+    while (!this.#thinking) {
       const end = this.#input.indexOf(this.#inContent ? '\r\n.\r\n' : '\r\n')
       const startsWithDot = this.#inContent && this.#input.startsWith('.\r\n')
       if (end === -1 && !startsWithDot) return
@@ -136,7 +140,16 @@ class Session {
 
   #answer(command: string, polite: string): void {
     const chosen = this.#script.answer?.(command, this.#conversation)
-    const answer = chosen === undefined ? polite : chosen
+    if (!(chosen instanceof Promise)) return this.#give(command, chosen === undefined ? polite : chosen)
+    this.#thinking = true
+    void chosen.then((answer) => {
+      this.#thinking = false
+      this.#give(command, answer === undefined ? polite : answer)
+      this.#read()
+    })
+  }
+
+  #give(command: string, answer: Answer): void {
     this.#say(answer)
     if (command === 'DATA' && String(answer).startsWith('354')) this.#inContent = true
     if (command === 'STARTTLS' && String(answer).startsWith('220')) this.#startTls()

@@ -52,11 +52,14 @@ function judgeMail(connection: Connection, transaction: Transaction, reply: Repl
       transaction.worthRetrying = transaction.reused && outcome.enhanced === '4.4.2'
       return connection.fail(outcome)
     }
+    const { lying } = connection.setting.hosts
     if (mayBeLying(connection, reply)) {
-      connection.setting.hosts.lying.set(connection.hostKey, true)
+      lying.set(connection.hostKey, true)
       transaction.worthRetrying = true
       return connection.fail(outcome)
     }
+    // Refused without extensions, too: it was no lie. The next message, which may need them, gets a connection that has them.
+    if (transaction.retried && lying.delete(connection.hostKey)) connection.retire()
     transaction.settlePending(outcome)
   }
   return sendNext(connection, transaction)
@@ -97,9 +100,12 @@ function sendNext(connection: Connection, transaction: Transaction): State | nul
 
 /** Some servers offer what they then refuse: their extensions are forgotten for a while, and the transaction begun anew, once. */
 function mayBeLying(connection: Connection, reply: Reply): boolean {
-  const { pipelining, size, eightBitMime, smtpUtf8 } = connection.capabilities
+  const { capabilities, message, transaction } = connection
+  const { pipelining, size, eightBitMime, smtpUtf8 } = capabilities
   const syntaxRefused = (reply.code >= 500 && reply.code <= 504) || reply.code === 555
-  return syntaxRefused && (pipelining || size || eightBitMime || smtpUtf8) && !connection.transaction?.retried
+  // A message that cannot do without them has nothing to gain.
+  if (!syntaxRefused || message.eightBit || message.smtpUtf8) return false
+  return (pipelining || size || eightBitMime || smtpUtf8) && transaction?.retried === false
 }
 
 function acceptedBefore(transaction: Transaction, recipient: number): boolean {
