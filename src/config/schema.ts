@@ -261,7 +261,8 @@ const spool = section('The log on disk that holds accepted mail.', {
     description:
       'Newest part of a log that is kept in memory, so that fresh mail is delivered without reading the disk.',
     default: '32MiB',
-    minimum: MiB,
+    // Twice the largest record: an envelope of 1,000 recipients with the references to 1 GiB of chunks.
+    minimum: 4 * MiB,
     maximum: GiB,
   }),
   reserve: bytes({

@@ -127,6 +127,18 @@ test('LOGIN works, and nobody logs in as somebody else', async (t) => {
   assert.equal(await client.commands('AUTH LOGIN', base64('app'), base64('open sesame')), '235 2.7.0')
 })
 
+test('a message that turns out malformed while the spool is full does not wait for the spool', async (t) => {
+  const rig = await startRig(t)
+  const client = await rig.hello()
+  await client.commands('MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'DATA')
+  rig.spool.full = true
+  // One read holds both: a run that the full spool takes with a no, and what spoils the message.
+  client.send('From: a@sender.example\r\n\r\nfine\r\n..stuffed\r\nbare\nline feed\r\nmore\r\n')
+  for (let i = 0; i < 20; i++) await turn()
+  client.send('.\r\n')
+  assert.equal((await client.reply()).codes, '550 5.5.2')
+})
+
 test('a spool that is full pauses the client, and goes on when it is not', async (t) => {
   const rig = await startRig(t, { messageBytesMax: 30_000_000 })
   const client = await rig.hello()

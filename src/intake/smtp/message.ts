@@ -22,6 +22,8 @@ const headerBytesAtFirst = 4_096
 export interface SpoolFlow {
   spoolFull(): void
   readonly spoolReady: () => void
+  /** There is nothing to wait for any more. */
+  spoolGone(): void
 }
 
 export class IncomingMessage implements ContentSink {
@@ -158,6 +160,7 @@ export class IncomingMessage implements ContentSink {
 
   abort(): void {
     if (this.#spool !== null) this.#spool.onDrain = null
+    this.#flow?.spoolGone()
     this.#spool?.abort()
     this.#spool = null
     this.#header = null

@@ -154,6 +154,11 @@ export class Session implements SpoolFlow {
     this.#spoolFull = true
   }
 
+  /** Asked for within the reading of content, which goes on by itself. */
+  spoolGone(): void {
+    this.#spoolFull = false
+  }
+
   readonly spoolReady = (): void => {
     this.#spoolFull = false
     this.#resume()
