@@ -1,0 +1,256 @@
+/**
+ * One crash run: a source that never stops, a receiver that never dies, and between them the real program, killed and started again.
+ *
+ *   source (own process) ──▶ posthaste (own process group, SIGKILL) ──▶ receiver (this process)
+ *      ledger                    spool                                     ledger
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { hash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { openDisk } from '../../src/adapters/embedded/embedded.ts'
+import { seededRandom } from '../../src/kernel/random.ts'
+import {
+  openLedger,
+  readLedger,
+  type ReceivedRecord,
+  type Receiver,
+  type SentRecord,
+  startReceiver,
+} from '../../src/sandbox/sandbox.ts'
+import { dumpSpool, fsckSpool } from '../../src/spool/spool.ts'
+import { freePort } from '../support/engine.ts'
+import { launch, type Posthaste } from '../support/posthaste.ts'
+import { checkEvidence, type StoredRecipient, type Verdict } from './checker.ts'
+import { receiverScript } from './receiver-script.ts'
+import type { SourceTask } from './source.ts'
+
+export interface CrashPlan {
+  readonly directory: string
+  readonly kills: number
+  readonly ratePerSecond: number
+  /** From "ready" to the kill, evenly spread. */
+  readonly secondsBetween: { readonly min: number; readonly max: number }
+  readonly seed: number
+  readonly progress: (line: string) => void
+}
+
+export interface CrashResult extends Verdict {
+  readonly kills: number
+  /** Of them so early that the program had not said "ready". */
+  readonly killsWhileStarting: number
+  /** From the start of the process to "ready", after each kill, rising. */
+  readonly recoveryMs: readonly number[]
+  readonly drainMs: number
+  readonly spoolBytes: number
+}
+
+/** One in so many kills comes during recovery, because that must be repeatable too. */
+const killsPerEarlyOne = 8
+const earlyKillMsMax = 500
+const startMsMax = 30_000
+/** Everything that was put off is due within seconds. */
+const emptyMsMax = 120_000
+const drainMsMax = 30_000
+const connectionsPerSite = 20
+/** Its pace of 10 ms, and one flush of both logs on a disk that others use too. */
+const outcomeMsMax = 60
+
+export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
+  const world = await build(plan)
+  try {
+    const recovered = await killAgainAndAgain(plan, world)
+    await world.stopSource()
+    plan.progress('the source has stopped; waiting until the queue is empty')
+    const empty = await queueBecomesEmpty(world.engine, plan.directory)
+    const drainStartMs = performance.now()
+    const exitCode = await world.engine.stop()
+    const drainMs = performance.now() - drainStartMs
+    await world.receiver.close()
+    const more: string[] = []
+    if (exitCode !== 0) more.push(`SIGTERM: exit code ${exitCode}, not 0 within ${drainMsMax / 1_000} s`)
+    plan.progress('comparing the ledgers and the spool')
+    const verdict = judge(plan, world, more)
+    if (empty && verdict.pending > 0)
+      verdict.violations.push(`forgotten: nothing was queued, and ${verdict.pending} are pending in the spool`)
+    return { ...verdict, ...recovered, kills: world.killsAtMs.length, drainMs }
+  } finally {
+    await world.end()
+  }
+}
+
+interface World {
+  engine: Posthaste
+  readonly receiver: Receiver
+  readonly receivedHeaders: Map<string, Set<string>>
+  readonly killsAtMs: number[]
+  start(): void
+  stopSource(): Promise<void>
+  /** Whatever happened: nothing keeps running. */
+  end(): Promise<void>
+}
+
+const sentLedger = (directory: string): string => join(directory, 'sent.ledger')
+const receivedLedger = (directory: string): string => join(directory, 'received.ledger')
+
+async function build(plan: CrashPlan): Promise<World> {
+  const { directory, seed } = plan
+  mkdirSync(directory, { recursive: true })
+  const receivedHeaders = new Map<string, Set<string>>()
+  const receiver = await startReceiver(receiverScript(seed), {
+    ledger: openLedger(receivedLedger(directory)),
+    rememberMax: 0,
+    onMessage: ({ testId, content }) => noteHeaders(receivedHeaders, testId, content as Buffer),
+  })
+  const port = await freePort()
+  writeFileSync(configFile(directory), config(directory, port, receiver.port))
+  const start = (): Posthaste => launch(['start', '--config', configFile(directory)])
+  const engine = start()
+  await engine.ready
+  const task: SourceTask = { port, ledger: sentLedger(directory), ratePerSecond: plan.ratePerSecond, seed }
+  const source = fork(fileURLToPath(new URL('./source.ts', import.meta.url)), [JSON.stringify(task)])
+  const world: World = {
+    engine,
+    receiver,
+    receivedHeaders,
+    killsAtMs: [],
+    start: () => (world.engine = start()),
+    stopSource: () => stopSource(source),
+    async end() {
+      source.kill('SIGKILL')
+      await world.engine.kill()
+      await receiver.close()
+    },
+  }
+  return world
+}
+
+async function stopSource(source: ChildProcess): Promise<void> {
+  if (source.exitCode !== null) throw new Error(`the source ended early, with ${source.exitCode}`)
+  const results = once(source, 'message')
+  source.send('stop')
+  await results
+  source.disconnect()
+  await once(source, 'exit')
+}
+
+const configFile = (directory: string): string => join(directory, 'posthaste.yaml')
+
+/** As in production, but small: segments roll over every second or so, and much of what is sent has left the window. */
+function config(directory: string, port: number, receiverPort: number): string {
+  return `hostname: crash.test
+data_directory: ${join(directory, 'data')}
+smtp:
+  listeners: [{ address: 127.0.0.1, port: ${port}, tls: none }]
+tenants: [{ name: crash, networks: [127.0.0.0/8] }]
+routes: [{ domain: '*', host: 127.0.0.1, port: ${receiverPort} }]
+delivery: { connections_per_site: ${connectionsPerSite} }
+retry: { delays: [1s, 2s, 5s], jitter: 0.15, expire_after: 1h }
+spool: { segment_size: 4MiB, window_size: 4MiB, reserve: 64MiB }
+management: { address: 127.0.0.1, port: 0 }
+`
+}
+
+const markField = Buffer.from('X-Posthaste-Test: ', 'latin1')
+
+function noteHeaders(seen: Map<string, Set<string>>, id: string | null, content: Buffer): void {
+  if (id === null) return
+  const form = hash('sha256', content.subarray(0, content.indexOf(markField)), 'base64')
+  const forms = seen.get(id)
+  if (forms === undefined) seen.set(id, new Set([form]))
+  else forms.add(form)
+}
+
+async function killAgainAndAgain(
+  plan: CrashPlan,
+  world: World,
+): Promise<{ killsWhileStarting: number; recoveryMs: number[] }> {
+  const random = seededRandom(plan.seed)
+  const { min, max } = plan.secondsBetween
+  const recoveryMs: number[] = []
+  let killsWhileStarting = 0
+  for (let kill = 1; kill <= plan.kills; kill++) {
+    if (kill > 1 && random.uint32() % killsPerEarlyOne === 0) {
+      // The engine of the kill before is being started.
+      await sleep(random.fraction() * earlyKillMsMax)
+      if (await stillStarting(world.engine)) killsWhileStarting += 1
+    } else {
+      if (kill > 1) recoveryMs.push(await untilReady(world.engine))
+      await sleep(1_000 * (min + (max - min) * random.fraction()))
+    }
+    if (!world.engine.running) throw new Error(`the engine ended by itself:\n${world.engine.output()}`)
+    world.killsAtMs.push(Date.now())
+    await world.engine.kill()
+    world.start()
+    if (kill % 10 === 0) plan.progress(`${kill} kills`)
+  }
+  recoveryMs.push(await untilReady(world.engine))
+  return { killsWhileStarting, recoveryMs: recoveryMs.sort((a, b) => a - b) }
+}
+
+async function untilReady(engine: Posthaste): Promise<number> {
+  await Promise.race([
+    engine.ready,
+    sleep(startMsMax, undefined, { ref: false }).then(() => Promise.reject(new Error('not ready within 30 s'))),
+  ])
+  if (engine.output().includes('DAMAGE')) throw new Error(`recovery found damage:\n${engine.output()}`)
+  return engine.readyAfterMs
+}
+
+async function stillStarting(engine: Posthaste): Promise<boolean> {
+  return Promise.race([engine.ready.then(() => false), Promise.resolve(true)])
+}
+
+/** False when it does not in time: then what is still queued is accounted for as pending. */
+async function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<boolean> {
+  const token = readFileSync(join(directory, 'data', 'admin-token'), 'utf8').trim()
+  const url = `http://127.0.0.1:${engine.managementPort}/api/v1/admin/status`
+  const deadlineMs = performance.now() + emptyMsMax
+  while (performance.now() < deadlineMs) {
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
+    const status = (await answer.json()) as { queue: { messages: number } }
+    if (status.queue.messages === 0) return true
+    await sleep(200)
+  }
+  return false
+}
+
+function judge(plan: CrashPlan, world: World, more: readonly string[]): Verdict & { spoolBytes: number } {
+  const disk = openDisk(join(plan.directory, 'data'))
+  const fsck = fsckSpool(disk)
+  const violations = [...more]
+  if (!fsck.clean || fsck.quarantined.length > 0) violations.push(`the spool is damaged: ${JSON.stringify(fsck)}`)
+  const stored: StoredRecipient[] = []
+  let spoolBytes = 0
+  dumpSpool(disk, ({ submission, content, outcomes, pending }) => {
+    spoolBytes += submission.contentBytes
+    const id = content === null ? submission.id : sourceIdOf(content)
+    const sha256 = content === null ? null : hash('sha256', content, 'hex')
+    const headersSha256 = hash('sha256', submission.addedHeaders, 'base64')
+    const kinds = new Map(
+      outcomes.flatMap(({ recipients }) => recipients.map(({ recipient, outcome }) => [recipient, outcome.kind])),
+    )
+    for (const [index, rcpt] of submission.recipients.entries()) {
+      const end = pending.includes(index) ? 'pending' : kinds.get(index) === 'delivered' ? 'delivered' : 'bounced'
+      stored.push({ id, rcpt, sha256, headersSha256, end })
+    }
+  })
+  const verdict = checkEvidence({
+    sent: readLedger<SentRecord>(sentLedger(plan.directory)).records,
+    received: readLedger<ReceivedRecord>(receivedLedger(plan.directory)).records,
+    receivedHeaders: world.receivedHeaders,
+    stored,
+    killsAtMs: world.killsAtMs,
+    inFlightMax: connectionsPerSite,
+    outcomeMsMax,
+  })
+  return { ...verdict, violations: [...violations, ...verdict.violations], spoolBytes }
+}
+
+function sourceIdOf(content: Buffer): string {
+  const line = content.toString('latin1', 0, 100)
+  return /^X-Posthaste-Test: (\S+)\r\n/.exec(line)?.[1] ?? `(no id: ${JSON.stringify(line.slice(0, 40))})`
+}
