@@ -8,7 +8,8 @@ import { PosthasteError } from '../kernel/errors.ts'
 import { isFailure } from '../ports/submissions.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { segmentFileName } from './files.ts'
-import { readSegmentHeader, writeSegmentHeader } from './layout.ts'
+import type { Disk } from '../ports/disk.ts'
+import { readSegmentHeader, type SegmentHeader, writeSegmentHeader } from './layout.ts'
 
 const body = (bytes: number, fill = 'x'): Buffer => Buffer.from(`Subject: test\r\n\r\n${fill.repeat(bytes)}\r\n`)
 
@@ -183,19 +184,30 @@ test('row 107: a segment of a newer format refuses the start and nothing is touc
   const rig = openRig()
   submit(rig, body(10), () => {})
   rig.settle()
-  const file = rig.disk.open(`${spoolRoot}/${intakeLog}/${segmentFileName(1)}`, 'write')
-  const block = Buffer.alloc(4096)
-  file.readAt(block, 0, 4096, 0)
-  const header = readSegmentHeader(block)
-  assert.ok(header)
-  writeSegmentHeader(block, { ...header, version: 2 })
-  file.writeAt(block, 0, 4096, 0)
+  setVersion(rig.disk, `${spoolRoot}/${intakeLog}/${segmentFileName(1)}`, 2)
   const writes = (rig.disk as SimulatedDisk).writes
   assert.throws(
     () => openRig({ disk: rig.disk }),
     (error) => error instanceof PosthasteError && error.code === 'spool_newer_format',
   )
   assert.equal((rig.disk as SimulatedDisk).writes, writes)
+})
+
+test('row 108: segments of an older format are read, and new ones are written in the present one', () => {
+  const rig = openRig()
+  submit(rig, body(10), () => {})
+  rig.settle()
+  const first = `${spoolRoot}/${intakeLog}/${segmentFileName(1)}`
+  setVersion(rig.disk, first, 0)
+  const again = openRig({ disk: rig.disk })
+  again.settle()
+  submit(again, body(10), () => {})
+  again.settle()
+  assert.equal(again.spool.takePending().length, 1)
+  assert.equal(again.seen.length, 1)
+  assert.equal(versionOf(rig.disk, first), 0)
+  const newest = rig.disk.list(`${spoolRoot}/${intakeLog}`).at(-1)
+  assert.equal(versionOf(rig.disk, `${spoolRoot}/${intakeLog}/${newest}`), 1)
 })
 
 test('row 111: a submission whose chunk is gone is listed and never pending', () => {
@@ -300,4 +312,20 @@ function lastByte(file: { size(): number; readAt(b: Uint8Array, o: number, l: nu
   let at = all.length - 1
   while (at > 0 && all[at] === 0) at--
   return at
+}
+
+function headerOf(disk: Disk, path: string): { block: Buffer; header: SegmentHeader } {
+  const block = Buffer.alloc(4096)
+  disk.open(path, 'read').readAt(block, 0, 4096, 0)
+  const header = readSegmentHeader(block)
+  assert.ok(header)
+  return { block, header }
+}
+
+const versionOf = (disk: Disk, path: string): number => headerOf(disk, path).header.version
+
+function setVersion(disk: Disk, path: string, version: number): void {
+  const { block, header } = headerOf(disk, path)
+  writeSegmentHeader(block, { ...header, version })
+  disk.open(path, 'write').writeAt(block, 0, 4096, 0)
 }
