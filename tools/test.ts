@@ -8,7 +8,9 @@ import { runSuite, testFiles } from './suite.ts'
 const needMoreThanNode = ['test/interop/**', 'test/packaging/**']
 
 const wanted = process.argv.slice(2)
-const patterns = wanted.map((path) => (statSync(path).isDirectory() ? `${path}/**/*.test.ts` : path))
+const patterns = wanted.map((path) =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? `${path}/**/*.test.ts` : path,
+)
 const files =
   wanted.length > 0 ? testFiles(patterns) : testFiles(['src/**/*.test.ts', 'test/**/*.test.ts'], needMoreThanNode)
 

@@ -24,6 +24,7 @@ import { announce } from './announce.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
 import { openLog } from './log.ts'
 import { sandboxView } from './sandbox-view.ts'
+import { untilSignal } from './signals.ts'
 import { Supervisor } from './supervisor.ts'
 import { createView } from './view.ts'
 
@@ -84,7 +85,14 @@ export async function startApp(options: AppOptions): Promise<number> {
     tokenInUse: token !== null,
     recovery: supervisor.recovery,
   })
-  const exitCode = await Promise.race([untilSignal(log), supervisor.died])
+  const askedToEnd = untilSignal({
+    source: process,
+    clock: systemClock,
+    onDrain: (signal) => log.info({ signal }, 'draining; a second signal ends at once'),
+    // Recovery is made for it.
+    onImpatience: () => process.exit(130),
+  }).then(() => 0)
+  const exitCode = await Promise.race([askedToEnd, supervisor.died])
   await supervisor.stop(exitCode === 0 ? drainMs : 0)
   await admin.stop()
   await sink?.close()
@@ -111,19 +119,4 @@ async function startSink(config: Config): Promise<CaptureSink> {
       { exitCode: 73, cause },
     )
   }
-}
-
-/** The first signal asks to drain; a second one ends the process at once, which recovery is made for. */
-function untilSignal(log: ReturnType<typeof openLog>): Promise<0> {
-  return new Promise((resolve) => {
-    let asked = false
-    const stop = (signal: NodeJS.Signals): void => {
-      if (asked) process.exit(130)
-      asked = true
-      log.info({ signal }, 'draining')
-      resolve(0)
-    }
-    process.on('SIGTERM', stop)
-    process.on('SIGINT', stop)
-  })
 }

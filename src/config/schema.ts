@@ -254,6 +254,7 @@ const spool = section('The log on disk that holds accepted mail.', {
   segment_size: bytes({
     description: 'Size of one segment file. Segments are made once and used again.',
     default: '64MiB',
+    sandboxDefault: '16MiB',
     minimum: MiB,
     maximum: GiB,
   }),

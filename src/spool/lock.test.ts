@@ -28,7 +28,8 @@ test('row 114: a place that cannot be used is refused before anything listens, w
   t.after(() => rmSync(directory, { recursive: true }))
   const file = join(directory, 'a-file')
   writeFileSync(file, '')
-  for (const place of [file, join(file, 'below')]) {
+  // Below /proc nothing can be made, and a recursive mkdir would try for ever.
+  for (const place of [file, join(file, 'below'), '/proc/posthaste/data']) {
     assert.throws(
       () => takeSpoolLock(place),
       (error) =>

@@ -2,8 +2,8 @@
  * One process per data directory. The lock is SQLite's own lock on an empty database: taken and released by the operating system with the
  * process, so that no kill leaves it behind, and portable without an add-on.
  */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { PosthasteError } from '../kernel/errors.ts'
 
@@ -14,7 +14,7 @@ export function takeSpoolLock(dataDirectory: string): () => void {
   const pidFile = join(dataDirectory, 'lock.pid')
   let database: DatabaseSync
   try {
-    mkdirSync(dataDirectory, { recursive: true, mode: 0o700 })
+    makeDirectories(dataDirectory)
     database = new DatabaseSync(join(dataDirectory, 'lock'), { timeout: 0 })
     database.exec('PRAGMA journal_mode=MEMORY')
   } catch (cause) {
@@ -31,6 +31,21 @@ export function takeSpoolLock(dataDirectory: string): () => void {
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 })
   chmodSync(join(dataDirectory, 'lock'), 0o600)
   return () => database.close()
+}
+
+/** Level by level: below /proc, where nothing can be made, Node's own recursion tries for ever. */
+function makeDirectories(path: string): void {
+  const missing: string[] = []
+  for (let at = path; !existsSync(at); at = dirname(at)) missing.push(at)
+  for (const directory of missing.reverse()) {
+    try {
+      mkdirSync(directory, { mode: 0o700 })
+    } catch (error) {
+      // Another process may have been faster; which of the two goes on is the lock's to decide.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+  if (!statSync(path).isDirectory()) throw new Error('it is not a directory')
 }
 
 const isBusy = (error: unknown): boolean => /locked|busy/i.test((error as Error).message)
