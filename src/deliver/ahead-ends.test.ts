@@ -28,6 +28,27 @@ test('the site is forgotten while the second envelope is out: it is finished, th
   assert.deepEqual(contents(p), [[contentOf('first'), contentOf('second')]])
 })
 
+test('a connection that is to leave asks for nothing more', async (t) => {
+  const { script, give } = withheld('first DATA')
+  const p = await pair(t, script)
+  await condition(() => p.server.conversations[0]?.commands.at(-1) === 'DATA')
+  p.rig.deliverer.forget(p.site.id)
+  give('354 go')
+  assert.equal(await outcomes(p.first), delivered)
+  assert.equal(mailsSeen(p), 1)
+  assert.equal(p.rig.reports.length, 1)
+})
+
+test('a connection that another site waits for asks for nothing more', async (t) => {
+  const { script, give } = withheld('first DATA')
+  const p = await pair(t, script, { connectionsMax: 1 })
+  await condition(() => p.server.conversations[0]?.commands.at(-1) === 'DATA')
+  const other = p.rig.send(p.rig.site(p.server.port), named('other'))
+  give('354 go')
+  assert.deepEqual([await outcomes(p.first), await outcomes(other)], [delivered, delivered])
+  assert.equal(p.rig.reports.length, 2)
+})
+
 test('the site is forgotten while the second message is read from the disk: it takes a new connection', async (t) => {
   const { script, give } = withheld('first .')
   const block = [Buffer.from('late\r\n')]

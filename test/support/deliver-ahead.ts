@@ -52,10 +52,16 @@ export interface Pair {
 export async function pair(
   t: TestContext,
   script: Script = {},
-  change: { first?: MessageSpec; second?: MessageSpec; site?: Partial<Site>; messagesPerConnection?: number } = {},
+  change: {
+    first?: MessageSpec
+    second?: MessageSpec
+    site?: Partial<Site>
+    messagesPerConnection?: number
+    connectionsMax?: number
+  } = {},
 ): Promise<Pair> {
-  const { messagesPerConnection = 100 } = change
-  const rig = deliverRig(t, { config: { ...config, messagesPerConnection } })
+  const { messagesPerConnection = 100, connectionsMax = 100 } = change
+  const rig = deliverRig(t, { config: { ...config, messagesPerConnection, connectionsMax } })
   const server = await rig.server(script)
   const site = rig.site(server.port, change.site)
   const second = rig.follow(site, named('second', change.second))
