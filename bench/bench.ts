@@ -2,6 +2,7 @@
  * `npm run bench -- <name> [options]`. Each benchmark runs the peers beside us in one run and reports medians and ratios; none of
  * them passes or fails a test. Times on a shared machine are noise, ratios are not.
  */
+import { latencyBenchmark } from './latency.ts'
 import { relayBenchmark } from './relay.ts'
 
 const benchmarks: ReadonlyMap<string, { readonly what: string; readonly run: (options: string[]) => Promise<void> }> =
@@ -11,6 +12,13 @@ const benchmarks: ReadonlyMap<string, { readonly what: string; readonly run: (op
       {
         what: 'CPU per message of a durable relay, smtp-source → engine → smtp-sink, beside Postfix',
         run: relayBenchmark,
+      },
+    ],
+    [
+      'latency',
+      {
+        what: 'time from MAIL to the 250 and from the 250 to delivery, at a fixed rate',
+        run: latencyBenchmark,
       },
     ],
   ])
