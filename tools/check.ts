@@ -22,10 +22,13 @@ const steps: readonly Step[] = [
   { name: 'unused code', command: ['knip', '--no-progress'], cure: 'delete it, or name the entry file in knip.json' },
 ]
 
+/** Some tools take CI for a terminal with colours; a log file is read with its escape codes. */
+const env = process.stdout.isTTY ? process.env : { ...process.env, NO_COLOR: '1' }
+
 /** The step's output, or null when all is well. */
 function failureOf({ command: [tool, ...toolArguments] }: Step): Promise<string | null> {
   return new Promise((resolve, reject) => {
-    const child = spawn(`node_modules/.bin/${tool}`, toolArguments, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(`node_modules/.bin/${tool}`, toolArguments, { stdio: ['ignore', 'pipe', 'pipe'], env })
     const output: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => output.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => output.push(chunk))

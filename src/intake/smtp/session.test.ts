@@ -250,14 +250,9 @@ test('random conversations go as the model says', () => {
   assert.ok(committed > 100, `only ${committed} messages came through: the conversations are too silly`)
 })
 
-test('the mutant "reset() off" is caught by them', () => {
-  const { reset } = Session.prototype
-  Session.prototype.reset = () => {}
-  try {
-    assert.throws(converse)
-  } finally {
-    Session.prototype.reset = reset
-  }
+test('the mutant "reset() off" is caught by them', (t) => {
+  t.mock.method(Session.prototype, 'reset', () => {})
+  assert.throws(converse)
 })
 
 const contents = new Map(
