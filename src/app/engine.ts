@@ -11,6 +11,7 @@ import type { Grant } from '../model/grant.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
+import { minuteMs } from '../kernel/units.ts'
 import { createRouter, type Router } from '../route/route.ts'
 import { Scheduler, type ShapeAction, type ShapeEvent, type SiteQueue, slotStates } from '../shape/shape.ts'
 import { createSigner } from '../sign/sign.ts'
@@ -21,6 +22,7 @@ import type { EngineFigures, EngineThreadData, EngineTotals, LiveRecipient } fro
 import { createMessages } from './messages.ts'
 
 const tickMs = 250
+const tidyEveryMs = minuteMs
 const sitesShown = 20
 
 export interface EngineOptions extends EngineThreadData {
@@ -49,6 +51,8 @@ export class Engine {
   }
   #running = false
   #held = false
+  #holding = false
+  #tidyAtMs = 0
   #intake: SmtpIntake | null = null
 
   constructor(options: EngineOptions) {
@@ -309,9 +313,10 @@ export class Engine {
     const hold = this.#held || !this.#spool.outcomes.hasRoom
     if (hold !== this.#holding) this.#run({ kind: 'hold', hold })
     this.#holding = hold
+    if (this.#nowMs() < this.#tidyAtMs) return
+    this.#tidyAtMs = this.#nowMs() + tidyEveryMs
+    this.#router.prune((site) => this.#scheduler.sites.has(site.id))
   }
-
-  #holding = false
 }
 
 const fresh = { attempts: 0, nextAttemptAtMs: 0, mayBeDuplicate: false } as const

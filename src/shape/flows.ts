@@ -7,12 +7,19 @@
  */
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { none } from '../kernel/timer-wheel.ts'
+import type { Random } from '../kernel/random.ts'
+import { minuteMs, secondMs } from '../kernel/units.ts'
+import type { DeliveryReport } from '../model/grant.ts'
 import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
 import type { Slots } from './slots.ts'
 
 /** Recipients that a tenant sends before its neighbour's turn, at one site. */
 export const tenantQuantum = 10
+/** A site-wide failure closes the site for this long, doubled for each further one in a row. */
+const closedMsMin = 30 * secondMs
+const closedMsMax = 15 * minuteMs
+const decreaseEveryMs = 10 * secondMs
 /** Waits shorter than this are not worth a connection. */
 const patienceMs = 10
 const silenceMs = 50
@@ -22,6 +29,8 @@ export interface Flow {
   readonly id: number
   readonly tenant: string
   readonly destination: Destination
+  /** Slots that name the flow, wherever they stand. */
+  live: number
   head: number
   tail: number
   size: number
@@ -74,9 +83,10 @@ export class SiteQueue {
   /** Was given something to send, and has not been looked at since. */
   filled = false
 
-  constructor(site: Site) {
+  constructor(site: Site, nowMs: number) {
     this.site = site
     this.window = site.connectionsMax
+    this.reportedMs = nowMs
   }
 
   get connections(): number {
@@ -97,13 +107,49 @@ export class SiteQueue {
     return nowMs - this.reportedMs > silenceMs
   }
 
-  noteService(attempt: Attempt, nowMs: number): void {
+  #noteService(attempt: Attempt, nowMs: number): void {
     this.reportedMs = nowMs
     const tookMs = attempt.finishedMs - Math.max(0, attempt.connectedMs)
     this.serviceMs += (tookMs - this.serviceMs) / 16
   }
 
-  noteReply(outcome: Outcome): void {
+  /**
+   * A refused connection while others work asks for fewer, at most once in a while; one when nothing works asks for a pause. True when the gate
+   * was closed.
+   */
+  learn(report: DeliveryReport, nowMs: number, random: Random): boolean {
+    const last = report.outcomes.at(-1)
+    if (last === undefined) return false
+    if (last.kind !== 'delivered') this.#noteReply(last)
+    if (last.scope !== 'site') {
+      this.#noteSuccess(report.attempt, nowMs)
+      return false
+    }
+    if (!this.open || (nowMs - this.lastDecreaseMs < decreaseEveryMs && this.window > 1)) return false
+    const working = this.working && this.window > 1
+    this.lastDecreaseMs = nowMs
+    this.working = false
+    this.successes = 0
+    this.window = Math.max(1, Math.floor(this.window / 2))
+    if (working) return false
+    this.window = 1
+    this.failures += 1
+    const pauseMs = Math.min(closedMsMax, closedMsMin * 2 ** (this.failures - 1))
+    this.closedUntilMs = nowMs + pauseMs * (0.75 + random.fraction() / 2)
+    return true
+  }
+
+  #noteSuccess(attempt: Attempt, nowMs: number): void {
+    this.#noteService(attempt, nowMs)
+    this.failures = 0
+    this.successes += 1
+    this.working = true
+    if (this.successes < this.window || this.window >= this.site.connectionsMax) return
+    this.window += 1
+    this.successes = 0
+  }
+
+  #noteReply(outcome: Outcome): void {
     this.lastReply = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.enhanced} ${outcome.text}`
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { hourMs, minuteMs } from '../kernel/units.ts'
-import { outcomeOf, ShapeRig, siteOf } from '../../test/support/shape-rig.ts'
+import { outcomeOf, ShapeRig, siteOf, startMs } from '../../test/support/shape-rig.ts'
 import { none } from '../kernel/timer-wheel.ts'
 import { slotStates } from './slots.ts'
 
@@ -182,3 +182,23 @@ function eachSlotStandsInOneList({ scheduler: { slots } }: ShapeRig): void {
     successors.add(next)
   }
 }
+
+test('domains and sites that had no mail for hours are forgotten, and come back when there is some; others stay', () => {
+  const rig = new ShapeRig({
+    route: (domain) => ({ site: siteOf(Number(domain.slice(1, domain.indexOf('.')))), validForMs: minuteMs }),
+  })
+  for (let i = 1; i <= 50; i++) rig.submit({ domain: `d${i}.example` })
+  for (const grant of [...rig.grants]) {
+    rig.report(grant, outcomeOf(grant.site.id === 7 ? 'deferred' : 'delivered'))
+  }
+  assert.equal(rig.scheduler.sites.size, 50)
+  while (rig.nowMs - startMs < 4 * hourMs) {
+    rig.advance(10 * minuteMs, minuteMs)
+    rig.reportAll(outcomeOf('deferred'))
+  }
+  assert.deepEqual([...rig.scheduler.sites.keys()], [7])
+  rig.submit({ domain: 'd9.example' })
+  assert.equal(rig.grants.at(-1)?.site.id, 9)
+  rig.reportAll(outcomeOf('delivered'))
+  assert.equal(rig.live, 1)
+})

@@ -3,12 +3,13 @@ import { invariant } from '../kernel/assert.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import type { Random } from '../kernel/random.ts'
 import { TimerWheel } from '../kernel/timer-wheel.ts'
-import { dayMs, formatDuration, minuteMs, secondMs } from '../kernel/units.ts'
+import { hourMs, minuteMs } from '../kernel/units.ts'
 import type { RetryConfig } from '../config/compiled.ts'
 import type { DeliveryReport, Grant } from '../model/grant.ts'
 import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
 import { type Destination, type Flow, pushSlot, shiftSlot, SiteQueue } from './flows.ts'
+import { RetrySchedule } from './retry.ts'
 import { mayBeDuplicateFlag, Slots, slotStates } from './slots.ts'
 
 /** One recipient that enters the queue. */
@@ -66,11 +67,8 @@ export interface SchedulerOptions {
   readonly nowMs: number
 }
 
-/** A site-wide failure closes the site for this long, doubled for each further one in a row. */
-const closedMsMin = 30 * secondMs
-const closedMsMax = 15 * minuteMs
-const decreaseEveryMs = 10 * secondMs
 const sweepEveryMs = minuteMs
+const forgottenAfterMs = hourMs
 /** Attempts are stored in 16 bits; at one a second that is 18 hours' worth, and from there on the number stands still. */
 const attemptsMax = 0xffff
 
@@ -89,13 +87,15 @@ const noAttempt = (nowMs: number): Attempt => ({
 export class Scheduler {
   readonly slots = new Slots()
   readonly sites = new Map<number, SiteQueue>()
-  readonly #retry: RetryConfig
+  readonly #retry: RetrySchedule
   readonly #connectionsMax: number
   readonly #recipientsPerTransaction: number
   readonly #random: Random
   readonly #wheel: TimerWheel
   readonly #destinations = new Map<string, Destination>()
   readonly #flows: Flow[] = []
+  /** Numbers of flows that are forgotten. */
+  readonly #freeFlows: number[] = []
   readonly #closed = new Set<SiteQueue>()
   readonly #hungry = new BoundedQueue<SiteQueue>(1_000_000)
   /** Sites that were given something to send in this step. */
@@ -111,7 +111,7 @@ export class Scheduler {
   #sweptAtMs: number
 
   constructor(options: SchedulerOptions) {
-    this.#retry = options.retry
+    this.#retry = new RetrySchedule(options.retry, options.random)
     this.#connectionsMax = options.connectionsMax
     this.#recipientsPerTransaction = options.recipientsPerTransaction
     this.#random = options.random
@@ -155,17 +155,14 @@ export class Scheduler {
   #admit(admission: Admission, nowMs: number): void {
     const flow = this.#flowFor(admission.domain, admission.tenant)
     const slots = this.slots
-    // A clock that was wrong once must not park mail for years: no wait is longer than the longest back-off.
-    const nextAtMs = Math.min(
-      admission.nextAttemptAtMs,
-      nowMs + this.#delayMs(Number.MAX_SAFE_INTEGER) * (1 + this.#retry.jitter),
-    )
+    const nextAtMs = Math.min(admission.nextAttemptAtMs, nowMs + this.#retry.waitMsMax)
     const due = nextAtMs <= nowMs
     const slot = slots.allocate(due ? slotStates.ready : slotStates.deferred)
     slots.sequence[slot] = admission.sequence
     slots.position[slot] = admission.position
     slots.recipient[slot] = admission.recipient
     slots.flow[slot] = flow.id
+    flow.live += 1
     slots.attempts[slot] = admission.attempts
     slots.acceptedAtMs[slot] = Math.min(admission.acceptedAtMs, nowMs)
     slots.nextAtMs[slot] = nextAtMs
@@ -181,8 +178,9 @@ export class Scheduler {
       this.#destinations.set(domain, destination)
     }
     for (const flow of destination.flows) if (flow.tenant === tenant) return flow
-    const flow: Flow = { id: this.#flows.length, tenant, destination, head: 0, tail: 0, size: 0, ring: null }
-    this.#flows.push(flow)
+    const id = this.#freeFlows.pop() ?? this.#flows.length
+    const flow: Flow = { id, tenant, destination, live: 0, head: 0, tail: 0, size: 0, ring: null }
+    this.#flows[id] = flow
     destination.flows.push(flow)
     return flow
   }
@@ -227,7 +225,7 @@ export class Scheduler {
       for (const flow of destination.flows) this.#failFlow(flow, answer.failure, nowMs)
       return
     }
-    const queue = this.#siteQueue(answer.site)
+    const queue = this.#siteQueue(answer.site, nowMs)
     const before = destination.queue
     destination.validUntilMs = nowMs + answer.validForMs
     destination.queue = queue
@@ -242,9 +240,9 @@ export class Scheduler {
     this.#dispatch(queue, nowMs)
   }
 
-  #siteQueue(site: Site): SiteQueue {
+  #siteQueue(site: Site, nowMs: number): SiteQueue {
     let queue = this.sites.get(site.id)
-    if (queue === undefined) this.sites.set(site.id, (queue = new SiteQueue(site)))
+    if (queue === undefined) this.sites.set(site.id, (queue = new SiteQueue(site, nowMs)))
     return queue
   }
 
@@ -291,7 +289,7 @@ export class Scheduler {
 
   /** A grant for a connection that is busy with another one: it needs no connection of its own until that one is reported. */
   #grantAhead(before: Grant, nowMs: number): void {
-    const queue = this.#siteQueue(before.site)
+    const queue = this.#siteQueue(before.site, nowMs)
     if (this.#hold || !queue.open || queue.connections > queue.window) return
     // Pairs, never rows of three.
     if (this.#successors.has(before.id) || this.#predecessors.has(before.id)) return
@@ -362,19 +360,25 @@ export class Scheduler {
     }
   }
 
+  #release(slot: number): void {
+    const flow = this.#flows[this.slots.flow[slot] as number] as Flow
+    flow.live -= 1
+    this.slots.release(slot)
+  }
+
   #buryDead(slot: number): boolean {
     if (this.slots.state[slot] !== slotStates.dead) return false
-    this.slots.release(slot)
+    this.#release(slot)
     return true
   }
 
   #report(report: DeliveryReport, nowMs: number): void {
-    const queue = this.#siteQueue(report.grant.site)
+    const queue = this.#siteQueue(report.grant.site, nowMs)
     queue.inFlight -= 1
     this.#inFlight -= 1
     this.#unpair(report.grant, queue)
     invariant(queue.inFlight >= 0, 'every grant is reported once')
-    this.#learn(queue, report, nowMs)
+    if (queue.learn(report, nowMs, this.#random)) this.#closed.add(queue)
     for (const slot of report.grant.slots)
       invariant(this.slots.state[slot] === slotStates.inFlight, 'a reported recipient is in flight')
     this.#settle(report.grant.sequence, report.attempt, report.grant.slots, report.outcomes, nowMs)
@@ -387,37 +391,6 @@ export class Scheduler {
       hungry.hungry = false
       this.#dispatch(hungry, nowMs)
     }
-  }
-
-  /** A refused connection while others work asks for fewer; one when nothing works asks for a pause. */
-  #learn(queue: SiteQueue, report: DeliveryReport, nowMs: number): void {
-    const last = report.outcomes.at(-1)
-    if (last === undefined) return
-    if (last.kind !== 'delivered') queue.noteReply(last)
-    if (last.scope !== 'site') {
-      queue.noteService(report.attempt, nowMs)
-      queue.failures = 0
-      queue.successes += 1
-      queue.working = true
-      if (queue.successes >= queue.window && queue.window < queue.site.connectionsMax) {
-        queue.window += 1
-        queue.successes = 0
-      }
-      return
-    }
-    if (!queue.open) return
-    if (nowMs - queue.lastDecreaseMs < decreaseEveryMs && queue.window > 1) return
-    queue.lastDecreaseMs = nowMs
-    const working = queue.working && queue.window > 1
-    queue.working = false
-    queue.window = Math.max(1, Math.floor(queue.window / 2))
-    queue.successes = 0
-    if (working) return
-    queue.window = 1
-    queue.failures += 1
-    const pauseMs = Math.min(closedMsMax, closedMsMin * 2 ** (queue.failures - 1))
-    queue.closedUntilMs = nowMs + pauseMs * (0.75 + this.#random.fraction() / 2)
-    this.#closed.add(queue)
   }
 
   /** Decides what each recipient's outcome means for it, tells the log, and files or frees its slot. */
@@ -437,7 +410,7 @@ export class Scheduler {
       const mayBeDuplicate = this.slots.flags[slot] === mayBeDuplicateFlag
       if (outcome.kind === 'delivered' || outcome.kind === 'bounced' || outcome.kind === 'expired') {
         recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: 0, mayBeDuplicate })
-        this.slots.release(slot)
+        this.#release(slot)
         continue
       }
       const expiresAtMs = (this.slots.acceptedAtMs[slot] as number) + this.#retry.expireAfterMs
@@ -449,20 +422,15 @@ export class Scheduler {
           {
             recipient,
             attempt: Math.min(attempts + 1, attemptsMax),
-            outcome: this.#expired(attempts, last),
+            outcome: this.#retry.expired(attempts, last),
             nextAttemptAtMs: 0,
             mayBeDuplicate: mayBeDuplicate || outcome.kind === 'uncertain',
           },
         )
-        this.slots.release(slot)
+        this.#release(slot)
         continue
       }
-      const spread = 1 + this.#retry.jitter * (2 * this.#random.fraction() - 1)
-      // The last try comes when time is up, not after it.
-      const nextAtMs = Math.min(
-        Math.round(nowMs + this.#delayMs(attempts) * spread),
-        Math.max(expiresAtMs, nowMs + secondMs),
-      )
+      const nextAtMs = this.#retry.nextAttemptAtMs(attempts, this.slots.acceptedAtMs[slot] as number, nowMs)
       recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: nextAtMs, mayBeDuplicate })
       this.slots.attempts[slot] = attempts
       this.slots.nextAtMs[slot] = nextAtMs
@@ -471,12 +439,6 @@ export class Scheduler {
       this.#wheel.add(slot, nextAtMs, this.slots.next)
     }
     this.#actions.push({ kind: 'settle', sequence, attempt, recipients })
-  }
-
-  /** Delay after the given number of attempts; the last of the schedule repeats. */
-  #delayMs(attempts: number): number {
-    const { delaysMs } = this.#retry
-    return delaysMs[Math.min(attempts, delaysMs.length) - 1] ?? 0
   }
 
   #tick(nowMs: number): void {
@@ -505,21 +467,6 @@ export class Scheduler {
     this.#forgetIdle(nowMs)
   }
 
-  #expired(attempts: number, last: string): Outcome {
-    const span = formatDuration(this.#retry.expireAfterMs)
-    return {
-      kind: 'expired',
-      scope: 'recipient',
-      stage: 'route',
-      code: 0,
-      enhanced: '5.4.7',
-      text: `not delivered within ${span}, after ${attempts} attempts${last === '' ? '' : `; the last one met: ${last}`}`.slice(
-        0,
-        512,
-      ),
-    }
-  }
-
   /** By column, so that it reaches paused and blocked mail too. What is in flight has its answer soon. */
   #sweepExpired(nowMs: number): void {
     const { slots } = this
@@ -535,7 +482,7 @@ export class Scheduler {
       slots.setState(slot, slotStates.dead)
       const recipient = slots.recipient[slot] as number
       const attempts = slots.attempts[slot] as number
-      const outcome = this.#expired(attempts, '')
+      const outcome = this.#retry.expired(attempts, '')
       const mayBeDuplicate = slots.flags[slot] === mayBeDuplicateFlag
       const recipients = [
         { recipient, attempt: Math.min(attempts + 1, attemptsMax), outcome, nextAttemptAtMs: 0, mayBeDuplicate },
@@ -549,11 +496,21 @@ export class Scheduler {
     }
   }
 
-  /** Routes of domains that have had no mail for a day are forgotten; flows keep their numbers while slots may name them. */
+  /** Domains that nothing waits for, and sites that no domain leads to, are forgotten: a list of a million domains is mailed once. */
   #forgetIdle(nowMs: number): void {
-    if (this.slots.live > 0) return
+    const before = nowMs - forgottenAfterMs
+    const used = new Set<SiteQueue>()
     for (const [domain, destination] of this.#destinations) {
-      if (!destination.routing && destination.validUntilMs < nowMs - dayMs) this.#destinations.delete(domain)
+      const idle = !destination.routing && destination.flows.every((flow) => flow.live === 0)
+      if (idle && destination.validUntilMs < before) {
+        this.#destinations.delete(domain)
+        for (const flow of destination.flows) this.#freeFlows.push(flow.id)
+      } else if (destination.queue !== null) used.add(destination.queue)
+    }
+    for (const [id, queue] of this.sites) {
+      // Connections of a forgotten site must be closed before its number goes to another one, which an hour makes sure of.
+      if (!used.has(queue) && queue.inFlight === 0 && queue.queued === 0 && queue.open && queue.reportedMs < before)
+        this.sites.delete(id)
     }
   }
 }
