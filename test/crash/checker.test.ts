@@ -80,8 +80,16 @@ test('a second copy needs a cause, and a kill is the cause of so many only', () 
   ])
   const lost = [received('a', 500, { replyLost: true }), received('d', 500), received('a', 600)]
   assert.deepEqual(complaints({ received: lost }), [], 'the receiver withheld its reply')
-  assert.deepEqual(again(received('a', 1_100), received('d', 1_100)), [
-    'a kill caused more duplicates than were in flight and not yet committed: kill 1: 2 > 1',
+  const flowing = { sent: [...sound.sent, sent('e')], stored: [...sound.stored, stored('e')] }
+  const early = [
+    ...sound.received,
+    received('e', 990),
+    received('a', 1_100),
+    received('d', 1_100),
+    received('e', 1_100),
+  ]
+  assert.deepEqual(complaints({ ...flowing, received: early }), [
+    'a kill caused more duplicates than were in flight and not yet committed: kill 1: 3 > 2',
   ])
   const late = [received('a', 990), received('d', 980), received('a', 1_100), received('d', 1_100)]
   assert.deepEqual(complaints({ received: late }), [], 'both arrived while an outcome may still be on its way')

@@ -118,13 +118,15 @@ function wrongHeaders({ receivedHeaders, stored }: Evidence): string[] {
 
 /**
  * After a kill everything is sent again whose outcome was not in the file: transmissions in flight, and messages that arrived so shortly before
- * that their outcome still waited for its commit. The latter are counted by what arrived in that time.
+ * that their outcome still waited for its commit. The latter are counted by what arrived in that time. It ends with the last arrival, not with
+ * the kill: the mail never ceases, so when nothing arrives the machine or its disk stands still, and the commit with it.
  */
 function duplicatesAllowed({ received, killsAtMs, inFlightMax, outcomeMsMax }: Evidence): number[] {
   const times = received.map(({ receivedMs }) => receivedMs).sort((a, b) => a - b)
-  return killsAtMs.map(
-    (killMs) => inFlightMax + lowerBound(times, killMs + 1) - lowerBound(times, killMs - outcomeMsMax),
-  )
+  return killsAtMs.map((killMs) => {
+    const before = lowerBound(times, killMs + 1)
+    return inFlightMax + before - lowerBound(times, (times[before - 1] ?? killMs) - outcomeMsMax)
+  })
 }
 
 function judgeDuplicates(evidence: Evidence, complain: (what: string, names: string[]) => void): DuplicateFigures {

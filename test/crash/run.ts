@@ -70,6 +70,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
     const exitCode = await world.engine.stop()
     const drainMs = performance.now() - drainStartMs
     await world.receiver.close()
+    writeFileSync(join(plan.directory, 'kills.json'), JSON.stringify(world.killsAtMs))
     const more: string[] = []
     if (exitCode !== 0) more.push(`SIGTERM: exit code ${exitCode}, not 0 within ${drainMsMax / 1_000} s`)
     plan.progress('comparing the ledgers and the spool')
