@@ -10,6 +10,8 @@ interface Place {
 
 const where = ({ address, port }: Place): string => `${address.includes(':') ? `[${address}]` : address}:${port}`
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
 export function announce(facts: {
   config: Config
   version: string
@@ -24,7 +26,7 @@ export function announce(facts: {
   ]
   if (recovery !== null && recovery.submissions > 0) {
     lines.push(
-      `  recovered      ${recovery.pendingRecipients} recipients still to be delivered, of ${recovery.submissions} messages on record`,
+      `  recovered      ${counted(recovery.submissions, 'message')} on record, ${counted(recovery.pendingRecipients, 'recipient')} still to be delivered to`,
     )
   }
   if (recovery !== null && recovery.tornBytes > 0)

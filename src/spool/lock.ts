@@ -2,7 +2,7 @@
  * One process per data directory. The lock is SQLite's own lock on an empty database: taken and released by the operating system with the
  * process, so that no kill leaves it behind, and portable without an add-on.
  */
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { PosthasteError } from '../kernel/errors.ts'
@@ -46,6 +46,8 @@ function makeDirectories(path: string): void {
     }
   }
   if (!statSync(path).isDirectory()) throw new Error('it is not a directory')
+  // SQLite would only say that it cannot open its file.
+  accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
 const isBusy = (error: unknown): boolean => /locked|busy/i.test((error as Error).message)

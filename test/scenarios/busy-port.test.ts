@@ -12,7 +12,7 @@ async function busyPort(t: TestContext): Promise<number> {
 }
 
 for (const [flag, where, cure] of [
-  ['--smtp-port', 'cannot listen for SMTP on', 'choose another port in smtp.listeners'],
+  ['--smtp-port', 'cannot listen for SMTP on', 'choose another port in smtp.listeners or with --smtp-port'],
   ['--management-port', 'management cannot listen on', 'set management.port or --management-port'],
 ] as const) {
   test(`a port of another program (${flag}) is named, with the way out`, async (t) => {

@@ -213,7 +213,10 @@ function listenFailure(listener: RefusingListener, error: NodeJS.ErrnoException)
     ? `[${listener.address}]:${listener.port}`
     : `${listener.address}:${listener.port}`
   const known: Record<string, readonly [string, string]> = {
-    EADDRINUSE: ['another program listens there', 'Stop that program, or choose another port in smtp.listeners.'],
+    EADDRINUSE: [
+      'another program listens there',
+      'Stop that program, or choose another port in smtp.listeners or with --smtp-port.',
+    ],
     EACCES: [
       'this user may not',
       'Ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in smtp.listeners.',
