@@ -106,16 +106,20 @@ export class Engine {
   /** Waits until what recovery wrote again is on disk, queues what was pending, then opens the doors. */
   async start(): Promise<readonly { readonly address: string; readonly port: number }[]> {
     const { config } = this.#options
+    const { stoppedInOrder } = this.#spool.recovery
     const settled = new Promise<void>((resolve) => this.#watchLogs(resolve))
     this.#poll()
     await settled
+    // On disk before the first delivery: a crash from here on leaves in doubt what was under way.
+    this.#spool.outcomes.mark('started')
+    await this.#outcomesOnDisk(Number.POSITIVE_INFINITY)
     for (const { sequence, position, submission, recipients } of this.#spool.takePending()) {
       for (const pending of recipients) {
         const history = {
           attempts: pending.attempts,
           nextAttemptAtMs: pending.nextAttemptAtMs,
           // Nobody knows whether it was on its way when the process died.
-          mayBeDuplicate: pending.mayBeDuplicate || pending.nextAttemptAtMs <= this.#nowMs(),
+          mayBeDuplicate: pending.mayBeDuplicate || (!stoppedInOrder && pending.nextAttemptAtMs <= this.#nowMs()),
         }
         this.#admit(sequence, position, submission, pending.recipient, history, pending !== recipients.at(-1))
       }
@@ -142,13 +146,22 @@ export class Engine {
     await this.#deliverer.stop(deadlineMs / 3)
     this.#spool.submissions.close()
     this.#spool.outcomes.flush()
-    const endMs = this.#clock.monotonicMs() + deadlineMs / 3
+    if (!(await this.#outcomesOnDisk(deadlineMs / 3))) return
+    this.#spool.outcomes.mark('stopped')
+    await this.#outcomesOnDisk(deadlineMs / 3)
+  }
+
+  /** False when it took too long. */
+  async #outcomesOnDisk(msMax: number): Promise<boolean> {
+    const endMs = this.#clock.monotonicMs() + msMax
     while (
-      this.#clock.monotonicMs() < endMs &&
-      (!this.#spool.outcomes.onDisk || this.#spool.channels.some(({ committedTo, closedTo }) => committedTo < closedTo))
+      !this.#spool.outcomes.onDisk ||
+      this.#spool.channels.some(({ committedTo, closedTo }) => committedTo < closedTo)
     ) {
+      if (this.#clock.monotonicMs() > endMs) return false
       await new Promise<void>((resolve) => this.#clock.after(5, resolve))
     }
+    return true
   }
 
   figures(): EngineFigures {

@@ -1,5 +1,5 @@
 /** The bearer token of the management API when the file names none: made at the first start, kept in the data directory. */
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom, type Random } from '../kernel/random.ts'
@@ -25,16 +25,20 @@ export function ensureAdminToken(dataDirectory: string, random: Random = systemR
   const token = Buffer.from(bytes).toString('base64url')
   try {
     mkdirSync(dataDirectory, { recursive: true, mode: 0o700 })
-    const fd = openSync(path, 'wx', 0o600)
+    if (existsSync(path)) return readAdminToken(dataDirectory)
+    // Whole or not at all: a process killed in between must not leave an empty token behind.
+    const unfinished = `${path}.new`
+    const fd = openSync(unfinished, 'w', 0o600)
     try {
       writeSync(fd, `${token}\n`)
       fsyncSync(fd)
     } finally {
       closeSync(fd)
     }
+    renameSync(unfinished, path)
     return token
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return readAdminToken(dataDirectory)
+    if (error instanceof PosthasteError) throw error
     throw new PosthasteError(
       'admin_token',
       `${path} cannot be written: ${reasonOf(error)}`,

@@ -61,9 +61,9 @@ export interface FsckReport {
 /** Maps the spool to the legal states of recovery.ts, or says where it is damaged. */
 export function fsckSpool(disk: Disk): FsckReport {
   const fold = new OutcomeFold()
-  const outcomes = scanLog(disk, `${spoolRoot}/${outcomeLog}`, (record) =>
-    fold.add(record.sequence, readOutcome(record.payload, 0)),
-  )
+  const outcomes = scanLog(disk, `${spoolRoot}/${outcomeLog}`, (record) => {
+    if (record.type === recordTypes.outcome) fold.add(record.sequence, readOutcome(record.payload, 0))
+  })
   const chunks = new Set<number>()
   const damagedSubmissions: string[] = []
   const seen = new Set<number>()
@@ -121,6 +121,7 @@ export function dumpSpool(disk: Disk, onEntry: (entry: DumpEntry) => void): void
   const fold = new OutcomeFold()
   const outcomes = new Map<number, StoredOutcome[]>()
   const outcomeScan = scanLog(disk, `${spoolRoot}/${outcomeLog}`, (record) => {
+    if (record.type !== recordTypes.outcome) return
     const stored = readOutcome(record.payload, 0)
     fold.add(record.sequence, stored)
     const list = outcomes.get(record.sequence)

@@ -32,6 +32,8 @@ export const recordTypes = {
   submission: 2,
   /** What became of some recipients of one submission in one attempt. */
   outcome: 3,
+  /** A process begins to deliver, or has stopped in good order: without the second, whatever was due may have been on its way. */
+  run: 4,
 } as const
 
 const segmentMagic = Buffer.from('POSTHSEG', 'latin1')

@@ -11,6 +11,11 @@ import { recordTypes } from './layout.ts'
 import { outcomeBytes, type StoredOutcome, writeOutcome } from './records.ts'
 import type { LogWriter } from './writer.ts'
 
+const stopped = 1
+
+/** Of a `run` record's payload. */
+export const isStop = (payload: Buffer): boolean => payload[0] === stopped
+
 export interface OutcomeLogOptions {
   readonly writer: LogWriter
   readonly clock: Clock
@@ -48,6 +53,14 @@ export class OutcomeLog {
     this.#waiting.push({ sequence, outcome })
     // The log thread frees the window only of what it was handed.
     this.#writer.closeBatch()
+  }
+
+  /** Says that deliveries begin, or that none is under way any more. */
+  mark(run: 'started' | 'stopped'): void {
+    this.#writer.start(recordTypes.run, 0, 1)
+    this.#writer.channel.window[this.#writer.payloadOffset] = run === 'stopped' ? stopped : 0
+    this.#writer.finish()
+    this.flush()
   }
 
   /** The log thread has moved: writes what had to wait. */

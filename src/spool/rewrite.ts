@@ -18,7 +18,8 @@ export class Rewrite {
 
   constructor(writer: LogWriter, unproven: readonly RecoveredRecord[]) {
     this.#writer = writer
-    this.#todo = [...unproven].reverse()
+    // What an earlier process said of itself is not true of this one.
+    this.#todo = unproven.filter(({ type }) => type !== recordTypes.run).reverse()
     this.poll()
   }
 

@@ -2,6 +2,7 @@
 import type { Disk } from '../ports/disk.ts'
 import { intakeLog, outcomeLog, quarantineDirectory, spoolRoot } from './files.ts'
 import { type Checksum, recordTypes } from './layout.ts'
+import { isStop } from './outcome-log.ts'
 import { OutcomeFold, type PendingRecipient } from './pending.ts'
 import type { SegmentPlace } from './reader.ts'
 import { readOutcome, readSubmission, type StoredSubmission } from './records.ts'
@@ -25,6 +26,8 @@ export interface RecoveryReport {
   /** Ids of submissions whose content is gone; they stay listed and are never sent. */
   readonly damagedSubmissions: readonly string[]
   readonly quarantined: readonly string[]
+  /** The last process ended with nothing under way: what is pending was not on its way to anybody. */
+  readonly stoppedInOrder: boolean
 }
 
 export interface ScannedSpool {
@@ -69,6 +72,7 @@ export function scanSpool(disk: Disk, checksum: Checksum): ScannedSpool {
       damagedBytes: sum(({ damage }) => damage.reduce((total, { bytes }) => total + bytes, 0)),
       damagedSubmissions: intake.damagedSubmissions,
       quarantined,
+      stoppedInOrder: outcomes.stoppedInOrder,
     },
   }
 }
@@ -76,19 +80,22 @@ export function scanSpool(disk: Disk, checksum: Checksum): ScannedSpool {
 interface ScannedOutcomes {
   readonly recovery: LogRecovery
   readonly fold: OutcomeFold
+  readonly stoppedInOrder: boolean
 }
 
 function scanOutcomes(disk: Disk, checksum: Checksum): ScannedOutcomes {
   const fold = new OutcomeFold()
+  let stoppedInOrder = false
   const recovery = scanLog(
     disk,
     `${spoolRoot}/${outcomeLog}`,
     (record) => {
       if (record.type === recordTypes.outcome) fold.add(record.sequence, readOutcome(record.payload, 0))
+      if (record.type === recordTypes.run) stoppedInOrder = isStop(record.payload)
     },
     checksum,
   )
-  return { recovery, fold }
+  return { recovery, fold, stoppedInOrder }
 }
 
 function scanIntake(disk: Disk, checksum: Checksum, outcomes: OutcomeFold) {

@@ -119,6 +119,26 @@ test('outcomes are folded into what recovery finds pending', () => {
   assert.equal(again.seen.length, 0)
 })
 
+test('a stop in good order is known to the next start, and only to that one', () => {
+  const disk = new SimulatedDisk()
+  const next = (seed: number) => {
+    const rig = openRig({ disk, random: seededRandom(seed) })
+    rig.settle()
+    const { stoppedInOrder } = rig.spool.recovery
+    rig.spool.outcomes.mark('started')
+    rig.settle()
+    return { rig, stoppedInOrder }
+  }
+  const first = next(1)
+  assert.equal(first.stoppedInOrder, false)
+  first.rig.spool.outcomes.mark('stopped')
+  first.rig.settle()
+  assert.equal(next(2).stoppedInOrder, true)
+  // This one was killed, and so was the one after it.
+  assert.equal(next(3).stoppedInOrder, false)
+  assert.equal(next(4).stoppedInOrder, false)
+})
+
 test('row 103: a zero-length segment file is removed and the start goes on', () => {
   const rig = openRig()
   submit(rig, body(10), () => {})
