@@ -127,6 +127,14 @@ test('the domain of an address is what follows its last at sign', () => {
   assert.equal(isAsciiAddress('ä@b'), false)
 })
 
+test('nothing in an address breaks a line or turns the text behind it around', () => {
+  for (const mark of ['\u009b', '\u2028', '\u2029', '\u202e', '\u2067']) {
+    assert.equal(address(`<a${mark}b@x>`), null)
+    assert.equal(address(`<"a${mark}b"@x>`), null)
+  }
+  assert.equal(address('<\u0646\u200c\u0645@x>'), '\u0646\u200c\u0645@x')
+})
+
 test('any text is read without throwing, and what is accepted holds no control character and reads back alike', () => {
   const soup = fc.string({
     unit: fc.constantFrom(...Array.from('ab.@<>"\\ :,[]-x0ü\u0000\r\n\u200b\u{1f600}')),
@@ -136,7 +144,7 @@ test('any text is read without throwing, and what is accepted holds no control c
     fc.property(fc.oneof(soup, fc.string({ unit: 'binary' })), (text) => {
       const parsed = parsePath(`<${text}>`, 0)
       if (parsed.problem !== null || parsed.mailbox === null) return
-      assert.doesNotMatch(parsed.mailbox.address, /\p{Cc}/u)
+      assert.doesNotMatch(parsed.mailbox.address, /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u)
       assert.equal(domainOf(parsed.mailbox.address), parsed.mailbox.domain)
       assert.equal(address(`<${parsed.mailbox.address}>`), parsed.mailbox.address)
       assert.match(parsed.mailbox.domain, /^[a-z0-9.:[\]-]+$/)

@@ -176,9 +176,10 @@ function isAtomText(code: number): boolean {
 
 const atomMarks: ReadonlySet<number> = new Set(Buffer.from("!#$%&'*+-/=?^_`{|}~"))
 
-/** C0, DEL and C1. */
+/** C0, DEL and C1; line separators; and what makes a terminal show the rest of a line backwards (Unicode TR #36 §3.5). */
 function isControl(code: number): boolean {
-  return code < 0x20 || (code >= 0x7f && code < 0xa0)
+  if (code < 0x2028) return code < 0x20 || (code >= 0x7f && code < 0xa0)
+  return code <= 0x202e || (code >= 0x2066 && code <= 0x2069)
 }
 
 function isLetterOrDigit(code: number): boolean {

@@ -125,6 +125,9 @@ test('the domain of the first From mailbox', () => {
     [`ann@${'a'.repeat(253)}`, 'a'.repeat(253)],
     [Buffer.from('ann@bücher.example').toString('latin1'), 'xn--bcher-kva.example'],
     ['ann@b\xfccher.example', ''],
+    [Buffer.from('ann@\uff45xample.com').toString('latin1'), ''],
+    [Buffer.from('ann@ex\u00adample.com').toString('latin1'), ''],
+    [Buffer.from('ann@evil\u3002example.com').toString('latin1'), ''],
   ] as const) {
     assert.equal(fromDomain(bytes(`To: x@y\r\nFrom: ${value}\r\n\r\n`)), domain, JSON.stringify(value))
     assert.equal(surveyHeader(bytes(`From: ${value}\r\nFrom: later@evil.example\r\n`)).fromDomain, domain)

@@ -10,7 +10,7 @@
  * Lines end in CRLF only. The block ends at the first line that is neither a field nor the continuation of one: the empty
  * line, or a line that a sloppy client wrote without any.
  */
-import { domainToASCII } from 'node:url'
+import { domainName } from './address.ts'
 
 const tab = 0x09
 const lf = 0x0a
@@ -239,7 +239,8 @@ function domainText(bytes: Buffer, start: number, end: number): string {
       text += String.fromCharCode(byte)
     } else return ''
   }
-  if (!ascii) text = domainToASCII(Buffer.from(text, 'latin1').toString('utf8')) // RFC 6532 §3.2, RFC 5890
+  // RFC 6532 §3.2. What only looks like a domain must not be signed for as that domain.
+  if (!ascii) text = domainName(Buffer.from(text, 'latin1').toString('utf8'))
   // RFC 1035 §2.3.4: 255 on the wire is 253 as text.
   if (text === '' || text.length > 253 || text.startsWith('.') || text.endsWith('.') || text.includes('..')) return ''
   return text.toLowerCase()

@@ -130,9 +130,10 @@ export class ContentScanner {
     return to
   }
 
-  /** No more octets follow (BDAT LAST): a CR at the very end has lost its LF. */
+  /** No more octets follow (BDAT LAST): a CR at the very end has lost its LF, and a line without CRLF gets one. */
   finish(): void {
     if (this.#state === afterCr) this.bareLineEnd = true
+    else if (this.#state === inLine && this.#lineBytes + 2 > contentLineBytesMax.value) this.longLine = true
   }
 
   #headerLine(lineBytes: number, contentBytes: number): void {

@@ -236,6 +236,27 @@ test('row 54: relaying for a stranger: 550 5.7.1, or 530 5.7.0 where it may log 
   assert.equal(rig.spool.expectedBytes.length, 0)
 })
 
+test('a stranger that goes on asking is sent away, and fills no log', async (t) => {
+  const rig = await startRig(t)
+  const stranger = await rig.hello({ localAddress: '127.0.0.2' })
+  stranger.send('MAIL FROM:<a@b>\r\n'.repeat(1_000))
+  assert.match(await stranger.closed(), /\r\n421 4\.7\.0 [^\r]+\r\n$/)
+  assert.equal(rig.events.length, 20)
+})
+
+test('a last chunk without line end has no longer lines than any other', async (t) => {
+  const [, client] = await rigAndClient(t)
+  for (const [length, codes] of [
+    [998, '250 2.0.0'],
+    [999, '550 5.6.0'],
+  ] as const) {
+    const content = `From: a@b.example\r\n\r\n${'x'.repeat(length)}`
+    await client.commands('MAIL FROM:<a@b>', 'RCPT TO:<c@d>')
+    client.send(`BDAT ${content.length} LAST\r\n${content}`)
+    assert.equal((await client.reply()).codes, codes)
+  }
+})
+
 test('a client may send only as what it may send as: 550 5.7.1', async (t) => {
   const client = { tenant: 'acme', how: 'network' }
   const clients = {

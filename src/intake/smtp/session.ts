@@ -193,9 +193,14 @@ export class Session implements SpoolFlow {
 
   /** A breach of the protocol. Whoever goes on like that is not a mail client. */
   bad(reply: string): void {
+    if (this.bears()) this.reply(reply)
+  }
+
+  /** Counts a breach; false when it was one too many, and the session is over. */
+  bears(): boolean {
     this.server.counters.badCommands++
     if (++this.#badCommands >= badCommandsMax.value) this.end(failures.tooManyBadCommands, 'session')
-    else this.reply(reply)
+    return !this.closed
   }
 
   /** The one way in which an envelope and its content end, whatever the reason (RFC 5321 §4.1.1.5). */

@@ -49,6 +49,8 @@ export function rcpt(session: Session, args: string): void {
 /** Null: refused, and told how to become known, where there is a way (RFC 4954 §6). */
 function knownClient(session: Session): Client | null {
   if (session.client !== null) return session.client
-  session.refuse(session.authAvailable ? failures.authenticationRequired : failures.relayDenied, 'mail')
+  // Each refusal is a line in the log, so nobody is refused for ever.
+  if (session.bears())
+    session.refuse(session.authAvailable ? failures.authenticationRequired : failures.relayDenied, 'mail')
   return null
 }
