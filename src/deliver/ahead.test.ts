@@ -156,6 +156,20 @@ for (const [name, second, expected] of [
   })
 }
 
+for (const refused of ['a', 'b']) {
+  test(`a server that answers the first content twice: nobody is bounced for the answer meant for ${refused}`, async (t) => {
+    const answer = once({ 'first .': '250 2.0.0 taken\r\n250 2.0.0 taken' })
+    const p = await pair(
+      t,
+      { answer: (line, told) => (line.startsWith(`RCPT TO:<${refused}@`) ? '550 5.1.1 no' : answer(line, told)) },
+      { second: { recipients: ['a@second.example', 'b@second.example'] } },
+    )
+    const [first, second] = await both(p)
+    assert.equal(first, delivered)
+    assert.match(second, /^deferred \w+ 0, deferred \w+ 0$/)
+  })
+}
+
 test('the second message comes from a slow disk: it is opened once, and goes its usual way', async (t) => {
   let opened = 0
   let give: () => void = () => {}

@@ -59,6 +59,12 @@ export class Transaction {
     this.pending = 0
   }
 
+  /** Takes the outcomes back: the replies were not in step with the commands, so nobody knows whom they were meant for. */
+  unsettle(): void {
+    this.outcomes.fill(null)
+    this.pending = this.outcomes.length
+  }
+
   report(nowMonotonicMs: number): DeliveryReport {
     return {
       grant: this.grant,

@@ -80,7 +80,8 @@ function judgeData(connection: Connection, transaction: Transaction, reply: Repl
   const nobodyLeft = transaction.pending === 0
   if (reply.code === 354) return nobodyLeft ? 'void' : 'content'
   const outcome = outcomeOfReply('data', reply)
-  // A 250 here leaves open whether the next line is content or a command: this conversation is over.
+  // A 250 here leaves open whether the next line is content or a command, and whose reply it is: this conversation is over.
+  if (reply.digit < 4) transaction.unsettle()
   if (reply.digit < 4 || reply.code === 421) return connection.fail(outcome)
   transaction.settlePending(outcome)
   return 'reset'

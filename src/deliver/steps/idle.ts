@@ -13,7 +13,10 @@ export const reset: Step = {
     connection.send('RSET\r\n')
   },
   reply(connection, reply) {
-    return reply.digit === 2 ? 'idle' : connection.failWith('protocolError', `reply ${reply.code} to RSET`)
+    if (reply.digit === 2) return 'idle'
+    // Nobody refuses RSET. It is what DATA was answered, of a server that gave one reply too many before.
+    if (reply.code !== 421) connection.transaction?.unsettle()
+    return connection.failWith('protocolError', `reply ${reply.code} to RSET`)
   },
 }
 
