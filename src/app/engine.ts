@@ -2,7 +2,7 @@
  * The stages of one thread, joined: intake → spool → route → shape → compose and sign → deliver, and outcomes back. Everything here is wiring; each
  * arrow is one call.
  */
-import { openDns } from '../adapters/dns/dns.ts'
+import { openDns, silentDns } from '../adapters/dns/dns.ts'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { openNet } from '../adapters/net/net.ts'
 import { createDeliverCounters, createDeliverer, type Deliverer } from '../deliver/deliver.ts'
@@ -75,7 +75,7 @@ export class Engine {
       random,
       nowMs: this.#nowMs(),
     })
-    const dns = openDns({ config: config.dns, clock, random })
+    const dns = config.sandbox ? silentDns : openDns({ config: config.dns, clock, random })
     this.#router = createRouter({
       routes: config.routes,
       delivery: config.delivery,

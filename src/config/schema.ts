@@ -233,10 +233,10 @@ const retry = section('What happens to mail that a receiver put off.', {
   }),
   expire_after: duration({
     description:
-      'Age at which undelivered mail is returned to its sender. RFC 5321 §4.5.4.1 asks for four to five days; senders want to know sooner.',
+      'Age at which undelivered mail is returned to its sender. RFC 5321 §4.5.4.1 asks for four to five days; senders want to know sooner. DKIM signatures are good for seven days.',
     default: '72h',
     minimum: minuteMs,
-    maximum: 14 * dayMs,
+    maximum: 6 * dayMs,
   }),
 })
 

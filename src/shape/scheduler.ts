@@ -69,6 +69,8 @@ export interface SchedulerOptions {
 
 const sweepEveryMs = minuteMs
 const forgottenAfterMs = hourMs
+/** What riding along may cost a message: one transaction of the site. */
+const aheadServiceMsMax = 250
 /** Attempts are stored in 16 bits; at one a second that is 18 hours' worth, and from there on the number stands still. */
 const attemptsMax = 0xffff
 
@@ -291,6 +293,8 @@ export class Scheduler {
   #grantAhead(before: Grant, nowMs: number): void {
     const queue = this.#siteQueue(before.site, nowMs)
     if (this.#hold || !queue.open || queue.connections > queue.window) return
+    // Behind a slow answer a message would wait although another connection is free for it.
+    if (queue.serviceMs > aheadServiceMsMax) return
     // Pairs, never rows of three.
     if (this.#successors.has(before.id) || this.#predecessors.has(before.id)) return
     // A connection that is always kept busy would never come free for another site.
