@@ -180,3 +180,13 @@ test('connections stay within the window and every recipient ends, however grant
     { numRuns: 60 },
   )
 })
+
+test('nothing rides ahead where answers are slow: another connection may be free sooner', () => {
+  const rig = rigOf(1)
+  for (let i = 0; i < 40; i++) rig.submit()
+  assert.notEqual(ahead(rig, rig.grants[0]), null)
+  for (let i = 0; i < 10; i++) rig.report(rig.grants[0] as Grant, delivered, 5_000)
+  assert.equal(ahead(rig, rig.grants[0]), null)
+  for (let i = 0; i < 20; i++) rig.report(rig.grants[0] as Grant, delivered, 1)
+  rig.check()
+})
