@@ -165,13 +165,14 @@ export class SubmissionLog implements Submissions {
   }
 
   /**
-   * Paces itself: a batch goes at once when it has gathered as many commits as the one before, otherwise when its first one has waited
-   * `commitDelayMs`. So one busy session never waits, and twenty of them soon share every flush.
+   * Paces itself: a batch goes at once when nobody is in the middle of content and it has gathered as many commits as the one before, otherwise
+   * when its first one has waited `commitDelayMs`. So one busy session never waits, and twenty of them soon share every flush.
    */
   #flushIfDue(): void {
     const { channel, openBatchBytes } = this.#writer
     if (openBatchBytes === 0 || channel.closedTo !== channel.committedTo) return
-    if (this.#gathered >= this.#gatheredBefore || openBatchBytes >= this.#commitBytesMax) return this.#flush()
+    const full = this.#gathered >= this.#gatheredBefore && this.#open === 0
+    if (full || openBatchBytes >= this.#commitBytesMax) return this.#flush()
     this.#pace ??= this.#clock.after(this.#commitDelayMs, () => {
       this.#pace = null
       if (channel.closedTo === channel.committedTo) this.#flush()
