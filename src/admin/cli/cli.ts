@@ -18,7 +18,7 @@ import { registerStatus } from './status-command.ts'
 
 export type { CliContext, CliOptions, StartApp } from './context.ts'
 
-export type CommandRegistrar = (program: Command, context: CliContext) => void
+type CommandRegistrar = (program: Command, context: CliContext) => void
 
 /** In the order of the help text. */
 const registrars: readonly CommandRegistrar[] = [
@@ -32,12 +32,8 @@ const registrars: readonly CommandRegistrar[] = [
   registerVersion,
 ]
 
-/** Runs one command; settles with the exit code and never rejects. `more` are commands of other folders (spool, bench). */
-export async function runCli(
-  args: readonly string[],
-  options: CliOptions,
-  more: readonly CommandRegistrar[] = [],
-): Promise<number> {
+/** Runs one command; settles with the exit code and never rejects. */
+export async function runCli(args: readonly string[], options: CliOptions): Promise<number> {
   const context = createContext(options)
   const program = new Command('posthaste')
     .description('A self-hosted email sending platform.')
@@ -49,7 +45,7 @@ export async function runCli(
       outputError: (text, write) => write(text.replace(/^error: /, 'posthaste: ')),
     })
   program.showHelpAfterError('  `posthaste help` lists the commands.')
-  for (const register of [...registrars, ...more]) register(program, context)
+  for (const register of registrars) register(program, context)
   try {
     await program.parseAsync([...args], { from: 'user' })
     return context.exitCode
