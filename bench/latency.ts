@@ -10,28 +10,20 @@
  * A message may be delivered before the source has read its 250: such a latency is below zero, and stands as it was measured.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { systemClock } from '../src/kernel/clock.ts'
 import { type Receiver, type SourceResult, runSource, startReceiver } from '../src/sandbox/sandbox.ts'
-import { freePort, startEngine } from '../test/support/engine.ts'
 import { until } from '../test/support/wait.ts'
-import { makeControlGroup } from './support/cgroup.ts'
+import { withEngine } from './support/engine-world.ts'
 import { machineFacts } from './support/machine.ts'
-import { median, saveResult, table } from './support/report.ts'
+import { common, count, readOptions, type Setting } from './support/options.ts'
+import { medianAndRange, median, printEnd, saveResult, type Spread, spread, table } from './support/report.ts'
+import { smoothClock as clock } from './support/smooth-clock.ts'
 
 interface Load {
   readonly ratePerSecond: number
   readonly seconds: number
   readonly bytes: number
   readonly sessions: number
-}
-
-interface Spread {
-  readonly p50: number
-  readonly p99: number
-  readonly max: number
 }
 
 interface Round {
@@ -43,16 +35,14 @@ interface Round {
 
 const deliveryMsMax = 60_000
 const warmUpMessages = 500
-/** Wall time with fractions, by the steady clock, which source and receiver of this process share. */
-const clock = { ...systemClock, nowMs: () => performance.timeOrigin + performance.now() }
 
 export async function latencyBenchmark(argumentList: string[]): Promise<void> {
-  const { load, rounds, directory, save } = parseOptions(argumentList)
+  const { load, rounds, directory, save, set } = parseOptions(argumentList)
   const base = mkdtempSync(join(directory, 'posthaste-bench-'))
   try {
     const results: Round[] = []
     for (let round = 1; round <= rounds; round++) {
-      const result = await measure(load, join(base, String(round)))
+      const result = await measure(load, join(base, String(round)), set)
       results.push(result)
       console.log(
         `round ${round}  to the 250 ${told(result.toReplyMs)}   to delivery ${told(result.toDeliveryMs)}   ${result.cpuMsPerMessage.toFixed(3)} ms CPU/message`,
@@ -65,35 +55,20 @@ export async function latencyBenchmark(argumentList: string[]): Promise<void> {
 }
 
 function parseOptions(argumentList: string[]) {
-  const { values } = parseArgs({
-    args: argumentList,
-    options: {
-      rate: { type: 'string', default: '500' },
-      seconds: { type: 'string', default: '30' },
-      bytes: { type: 'string', default: '10240' },
-      sessions: { type: 'string', default: '20' },
-      rounds: { type: 'string', default: '3' },
-      directory: { type: 'string', default: tmpdir() },
-      save: { type: 'string', default: '' },
-    },
+  const { rate, seconds, bytes, sessions, ...options } = readOptions('latency', argumentList, {
+    rate: count(500, 'messages per second'),
+    seconds: count(30, 'length of a round'),
+    bytes: count(10_240, 'size of a message'),
+    sessions: count(20, 'sessions of the source'),
+    rounds: count(3, 'times that it is measured'),
+    ...common,
   })
-  const count = (name: 'rate' | 'seconds' | 'bytes' | 'sessions' | 'rounds'): number => {
-    const value = Number(values[name])
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new Error(`--${name} is a number of at least 1, not ${values[name]}`)
-    return value
-  }
-  const load: Load = {
-    ratePerSecond: count('rate'),
-    seconds: count('seconds'),
-    bytes: count('bytes'),
-    sessions: count('sessions'),
-  }
-  return { load, rounds: count('rounds'), directory: values.directory, save: values.save }
+  const load: Load = { ratePerSecond: rate, seconds, bytes, sessions }
+  return { load, ...options }
 }
 
 /** A fresh engine on an empty folder, warmed up, then the load. */
-async function measure(load: Load, directory: string): Promise<Round> {
+async function measure(load: Load, directory: string, settings: readonly Setting[]): Promise<Round> {
   const deliveredAtMs = new Map<string, number>()
   const receiver = await startReceiver(
     {},
@@ -103,23 +78,17 @@ async function measure(load: Load, directory: string): Promise<Round> {
       onMessage: ({ testId }) => void deliveredAtMs.set(testId ?? '', clock.nowMs()),
     },
   )
-  const group = makeControlGroup('latency')
-  const port = await freePort()
-  const route = `routes: [{ domain: "*", host: 127.0.0.1, port: ${receiver.port}, tls: never }]\nlog: { level: warn }\n`
   try {
-    const engine = await startEngine({ directory, port, config: route, prefix: group.prefix })
-    try {
-      await send(receiver, { host: '127.0.0.1', port, sessions: load.sessions, messages: warmUpMessages })
-      deliveredAtMs.clear()
-      return await loadOnce(load, { port, receiver, deliveredAtMs, cpuMs: () => group.cpuMs() })
-    } finally {
-      await engine.stop()
-    }
+    return await withEngine(
+      { name: 'latency', directory, settings, receiverPort: receiver.port },
+      async ({ engine: { port }, group }) => {
+        await send(receiver, { host: '127.0.0.1', port, sessions: load.sessions, messages: warmUpMessages })
+        deliveredAtMs.clear()
+        return loadOnce(load, { port, receiver, deliveredAtMs, cpuMs: () => group.cpuMs() })
+      },
+    )
   } finally {
     await receiver.close()
-    await until(10_000, 'the engine left processes behind', () => group.processIds().length === 0)
-    group.remove()
-    rmSync(directory, { recursive: true, force: true })
   }
 }
 
@@ -179,22 +148,18 @@ async function send(receiver: Receiver, options: Parameters<typeof runSource>[0]
   return result
 }
 
-function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b)
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
-  return { p50: at(0.5), p99: at(0.99), max: at(1) }
-}
-
 const told = ({ p50, p99, max }: Spread): string =>
   `p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)}, max ${max.toFixed(1)} ms`
 
 function report(load: Load, rounds: readonly Round[], directory: string, save: string): void {
   const row = (name: string, of: (round: Round) => Spread): string[] => [
     name,
-    ...(['p50', 'p99', 'max'] as const).map((key) => {
-      const values = rounds.map((round) => of(round)[key])
-      return `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)}–${Math.max(...values).toFixed(2)})`
-    }),
+    ...(['p50', 'p99', 'max'] as const).map((key) =>
+      medianAndRange(
+        rounds.map((round) => of(round)[key]),
+        2,
+      ),
+    ),
   ]
   const { ratePerSecond, seconds, bytes, sessions } = load
   console.log(
@@ -207,12 +172,7 @@ function report(load: Load, rounds: readonly Round[], directory: string, save: s
   ]
   console.log(table(head, rows))
   const cpu = rounds.map(({ cpuMsPerMessage }) => cpuMsPerMessage)
-  console.log(`\nCPU of the engine: ${median(cpu).toFixed(3)} ms/message, what it uses while idle included`)
+  console.log(`\nCPU of the engine: ${median(cpu).toFixed(3)} ms/message, what it uses while idle included\n`)
   const facts = machineFacts(directory)
-  console.log(
-    `\n${Object.entries(facts)
-      .map(([name, value]) => `${name}: ${value}`)
-      .join('\n')}`,
-  )
-  console.log(`\nwritten: ${saveResult('latency', save, { benchmark: 'latency', load, facts, rounds })}`)
+  printEnd(facts, saveResult('latency', save, { benchmark: 'latency', load, facts, rounds }))
 }

@@ -3,27 +3,21 @@
  * 250. Postfix and we take turns on the same machine in the same run. The figure is CPU time of the peer's whole control group,
  * from the first message until the peer is quiet again, per message; source and sink are outside the group.
  *
- *   npm run bench -- relay --messages 20000 --rounds 3 --sign rsa
+ *   npm run bench -- relay --messages 20000 --rounds 5 --sign rsa
+ *   npm run bench -- relay --sizes 1,10,100 --sessions 1,20,200 --rounds 1
+ *   npm run bench -- relay --warm-up 40000 --set delivery.connections_per_site=5
  *
- * With --sign a third peer takes turns: we again, signing, to be compared with ourselves plus one bare signature.
+ * With --sign a third peer takes turns: we again, signing, to be compared with ourselves plus one bare signature. With --warm-up both
+ * peers relay so many messages first: what is compiled while it runs is dear in its first seconds, and a server runs for months.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { freePort } from '../test/support/engine.ts'
-import { until } from '../test/support/wait.ts'
-import { type ControlGroup, makeControlGroup, memoryMiB } from './support/cgroup.ts'
+import { withPeakMemory } from './support/cgroup.ts'
 import { machineFacts, signatureCpuMs } from './support/machine.ts'
-import { enginePeer, type Peer, postfixPeer, type RunningPeer, type Signing } from './support/peers.ts'
-import { median, saveResult, table } from './support/report.ts'
-import { runSource, type Sink, startSink } from './support/smtp-tools.ts'
-
-interface Load {
-  readonly messages: number
-  readonly bytes: number
-  readonly sessions: number
-}
+import { choice, common, count, counts, readOptions, Usage, words } from './support/options.ts'
+import { enginePeer, type Peer, postfixPeer, type Signing } from './support/peers.ts'
+import { type Load, withPeer } from './support/relay-world.ts'
+import { median, medianAndRange, printEnd, saveResult, table } from './support/report.ts'
 
 interface Round {
   readonly cpuMsPerMessage: number
@@ -32,205 +26,168 @@ interface Round {
   readonly pssMiB: number
 }
 
-const deliveryMsMax = 600_000
+/** One load, and what each peer made of it, round by round. */
+interface Cell {
+  readonly load: Load
+  readonly rounds: ReadonlyMap<string, readonly Round[]>
+}
+
 /** Signing may cost what the signature itself costs, and a third on top for reading and hashing the message. */
 const signRatioMax = 1.35
-const quietWindowMs = 2_000
-/** 1 % of a core: what timers of an idle daemon may use. */
-const quietCpuMs = 20
+/** The load of a warm-up is carried by so many sessions whatever is measured then, because one session would take minutes. */
+const warmUpSessions = 20
 
 export async function relayBenchmark(argumentList: string[]): Promise<void> {
   const options = parseOptions(argumentList)
   const base = mkdtempSync(join(options.directory, 'posthaste-bench-'))
   chmodSync(base, 0o755)
-  const signing = options.sign
-  const peers: Peer[] = [postfixPeer, enginePeer('none'), ...(signing === 'none' ? [] : [enginePeer(signing)])].filter(
-    ({ name }) => options.only === '' || name === options.only,
-  )
-  const rounds = new Map<Peer, Round[]>(peers.map((peer) => [peer, []]))
   const signatureMs: number[] = []
+  const cells: Cell[] = []
   try {
-    for (let round = 0; round < options.rounds; round++) {
-      if (signing !== 'none') signatureMs.push(signatureCpuMs(signing))
-      // Alternating order, so that a machine that grows slower or faster during the run favours nobody.
-      for (const peer of round % 2 === 0 ? peers : peers.toReversed()) {
-        const result = await measure(peer, options, mkdtempSync(join(base, `${peer.name}-`)))
-        rounds.get(peer)?.push(result)
-        console.log(
-          `round ${round + 1}  ${peer.name.padEnd(18)} ${result.cpuMsPerMessage.toFixed(3)} ms CPU/message  ${Math.round(result.messagesPerSecond)} messages/s`,
-        )
-      }
+    for (const load of options.loads) {
+      if (options.sign !== 'none') signatureMs.push(signatureCpuMs(options.sign))
+      cells.push(await measureCell(load, options, base))
     }
-    report(options, rounds, signatureMs.length === 0 ? null : median(signatureMs), base)
+    report(options, cells, signatureMs.length === 0 ? null : median(signatureMs), base)
   } finally {
     rmSync(base, { recursive: true, force: true })
   }
 }
 
-interface Options extends Load {
+interface Options {
+  readonly loads: readonly Load[]
+  readonly warmUp: number
   readonly rounds: number
   readonly sign: Signing
+  readonly peers: readonly Peer[]
   readonly directory: string
-  readonly only: string
   readonly save: string
+  readonly set: readonly (readonly [string, unknown])[]
 }
 
 function parseOptions(argumentList: string[]): Options {
-  const { values } = parseArgs({
-    args: argumentList,
-    options: {
-      messages: { type: 'string', default: '20000' },
-      bytes: { type: 'string', default: '10240' },
-      sessions: { type: 'string', default: '20' },
-      rounds: { type: 'string', default: '3' },
-      sign: { type: 'string', default: 'none' },
-      directory: { type: 'string', default: tmpdir() },
-      only: { type: 'string', default: '' },
-      save: { type: 'string', default: '' },
-    },
+  const { only, sizes, bytes, sessions, messages, ...options } = readOptions('relay', argumentList, {
+    messages: count(0, 'messages of each load; 0 chooses by size and sessions, 20,000 for 10 KB over 20', 0),
+    sizes: counts('10', 'sizes of a message in KiB'),
+    bytes: count(0, 'one size in bytes, in place of --sizes', 0),
+    sessions: counts('20', 'sessions of the source'),
+    rounds: count(3, 'times that each peer takes its turn'),
+    'warm-up': count(0, 'messages that both peers relay before they are measured', 0),
+    sign: choice(['none', 'rsa', 'ed25519'], 'DKIM key of a third peer'),
+    only: words('', 'one peer alone: postfix, posthaste, posthaste-rsa or posthaste-ed25519'),
+    ...common,
   })
-  const { sign } = values
-  if (sign !== 'none' && sign !== 'rsa' && sign !== 'ed25519')
-    throw new Error(`--sign is none, rsa or ed25519, not ${sign}`)
-  const count = (name: 'messages' | 'bytes' | 'sessions' | 'rounds'): number => {
-    const value = Number(values[name])
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new Error(`--${name} is a number of at least 1, not ${values[name]}`)
-    return value
-  }
-  return {
-    messages: count('messages'),
-    bytes: count('bytes'),
-    sessions: count('sessions'),
-    rounds: count('rounds'),
-    sign,
-    directory: values.directory,
-    only: values.only,
-    save: values.save,
-  }
+  const signings: Signing[] = options.sign === 'none' ? ['none'] : ['none', options.sign]
+  const ours = signings.map((signing) => enginePeer({ signing, settings: options.set }))
+  const peers = [postfixPeer, ...ours].filter(({ name }) => only === '' || name === only)
+  if (peers.length === 0) throw new Usage(`--only names no peer of this run: ${only}`, 64)
+  const loads = (bytes > 0 ? [bytes] : sizes.map((kib) => kib * 1024)).flatMap((size) =>
+    sessions.map((wide) => ({
+      bytes: size,
+      sessions: wide,
+      messages: messages > 0 ? messages : messagesFor(size, wide),
+    })),
+  )
+  return { ...options, loads, peers, warmUp: options['warm-up'] }
 }
 
-/** One peer, freshly started on an empty disk folder, one load, until it is quiet; then everything is stopped. */
-async function measure(peer: Peer, load: Load, directory: string): Promise<Round> {
-  chmodSync(directory, 0o755)
-  const group = makeControlGroup(peer.name)
-  const sink = await startSink(await freePort())
-  const peerDirectory = join(directory, 'peer')
-  mkdirSync(peerDirectory)
-  let running: RunningPeer | null = null
-  try {
-    running = await peer.start({
-      directory: peerDirectory,
-      port: await freePort(),
-      sinkPort: sink.port,
-      prefix: group.prefix,
-    })
-    await quiet(group)
-    return await relayOnce(group, sink, running.port, load)
-  } finally {
-    await running?.stop()
-    await until(10_000, `${peer.name} left processes behind`, () => group.processIds().length === 0)
-    await sink.stop()
-    group.remove()
-    rmSync(directory, { recursive: true, force: true })
-  }
+/** Half a minute of Postfix on two cores, which is 5 s of us. One session waits for the disk most of the time. */
+function messagesFor(bytes: number, sessions: number): number {
+  if (sessions < 5) return 4_000
+  return bytes > 50 * 1024 ? 8_000 : 20_000
 }
 
-async function relayOnce(group: ControlGroup, sink: Sink, port: number, load: Load): Promise<Round> {
-  const peak = { rss: 0, pss: 0 }
-  const sampler = setInterval(() => {
-    const { rss, pss } = memoryMiB(group.processIds())
-    peak.rss = Math.max(peak.rss, rss)
-    peak.pss = Math.max(peak.pss, pss)
-  }, 1_000)
-  try {
+async function measureCell(load: Load, options: Options, base: string): Promise<Cell> {
+  const { peers, rounds } = options
+  const results = new Map<string, Round[]>(peers.map(({ name }) => [name, []]))
+  console.log(`\n${describe(load)}`)
+  for (let round = 0; round < rounds; round++) {
+    // Alternating order, so that a machine that grows slower or faster during the run favours nobody.
+    for (const peer of round % 2 === 0 ? peers : peers.toReversed()) {
+      const result = await measure(peer, load, options.warmUp, mkdtempSync(join(base, `${peer.name}-`)))
+      results.get(peer.name)?.push(result)
+      console.log(
+        `round ${round + 1}  ${peer.name.padEnd(18)} ${result.cpuMsPerMessage.toFixed(3)} ms CPU/message  ${Math.round(result.messagesPerSecond)} messages/s`,
+      )
+    }
+  }
+  return { load, rounds: results }
+}
+
+const describe = ({ messages, bytes, sessions }: Load): string =>
+  `${messages} messages of ${bytes} bytes over ${sessions} sessions`
+
+/** One peer, freshly started on an empty disk folder, one load, until it is quiet. */
+function measure(peer: Peer, load: Load, warmUp: number, directory: string): Promise<Round> {
+  return withPeer(peer, directory, async ({ group, relay }) => {
+    if (warmUp > 0) await relay({ ...load, messages: warmUp, sessions: warmUpSessions })
     const cpuBeforeMs = group.cpuMs()
-    const startedMs = performance.now()
-    await runSource({ ...load, port })
-    await until(
-      deliveryMsMax,
-      `only ${sink.received()} of ${load.messages} messages were delivered`,
-      () => sink.received() >= load.messages,
-    )
-    const elapsedMs = performance.now() - startedMs
-    await quiet(group)
-    const cpuMs = group.cpuMs() - cpuBeforeMs
-    if (sink.received() !== load.messages)
-      throw new Error(`${sink.received()} deliveries of ${load.messages} messages: some came twice`)
+    const { result: elapsedMs, ...peak } = await withPeakMemory(group, () => relay(load))
     return {
-      cpuMsPerMessage: cpuMs / load.messages,
+      cpuMsPerMessage: (group.cpuMs() - cpuBeforeMs) / load.messages,
       messagesPerSecond: load.messages / (elapsedMs / 1_000),
-      rssMiB: peak.rss,
-      pssMiB: peak.pss,
+      ...peak,
     }
-  } finally {
-    clearInterval(sampler)
-  }
-}
-
-/** Settles once the group used next to nothing for a whole window. */
-async function quiet(group: ControlGroup): Promise<void> {
-  let windowStartMs = performance.now()
-  let cpuAtStartMs = group.cpuMs()
-  await until(120_000, 'the peer did not become quiet', () => {
-    if (group.cpuMs() - cpuAtStartMs > quietCpuMs) {
-      windowStartMs = performance.now()
-      cpuAtStartMs = group.cpuMs()
-    }
-    return performance.now() - windowStartMs >= quietWindowMs
   })
 }
 
-function report(
-  options: Options,
-  rounds: ReadonlyMap<Peer, readonly Round[]>,
-  signatureMs: number | null,
-  directory: string,
-): void {
-  const cpuOf = (name: string): number | null => {
-    const found = [...rounds].find(([peer]) => peer.name === name)
-    return found === undefined ? null : median(found[1].map(({ cpuMsPerMessage }) => cpuMsPerMessage))
-  }
-  const postfixCpuMs = cpuOf('postfix')
-  const unsignedCpuMs = cpuOf('posthaste')
-  const signedCpuMs = options.sign === 'none' ? null : cpuOf(`posthaste-${options.sign}`)
-  const signRatio =
-    signatureMs === null || signedCpuMs === null || unsignedCpuMs === null
-      ? null
-      : signedCpuMs / (unsignedCpuMs + signatureMs)
-
-  const rows = [...rounds].map(([peer, results]) => {
-    const cpu = results.map(({ cpuMsPerMessage }) => cpuMsPerMessage)
-    const rate = results.map(({ messagesPerSecond }) => messagesPerSecond)
-    return [
-      peer.name,
-      `${median(cpu).toFixed(3)} (${Math.min(...cpu).toFixed(3)}–${Math.max(...cpu).toFixed(3)})`,
-      postfixCpuMs === null ? '' : `1/${(postfixCpuMs / median(cpu)).toFixed(1)}`,
-      `${Math.round(median(rate))} (${Math.round(Math.min(...rate))}–${Math.round(Math.max(...rate))})`,
-      `${Math.round(Math.max(...results.map(({ rssMiB }) => rssMiB)))} / ${Math.round(Math.max(...results.map(({ pssMiB }) => pssMiB)))}`,
-    ]
-  })
+function report(options: Options, cells: readonly Cell[], signatureMs: number | null, directory: string): void {
+  const { warmUp, rounds, sign, set } = options
   const facts = machineFacts(directory)
   console.log(
-    `\n${options.messages} messages of ${options.bytes} bytes, ${options.sessions} sessions, ${options.rounds} alternating rounds; medians (min–max)\n`,
+    `\n${rounds} alternating rounds; medians (min–max). ${warmUp === 0 ? 'No warm-up: each peer was measured from its first message on.' : `Warm-up: both peers relayed ${warmUp} messages over ${warmUpSessions} sessions first, which are not in the figures.`}`,
   )
-  console.log(table(['peer', 'CPU ms/message', 'of Postfix', 'messages/s', 'peak RSS / PSS MiB'], rows))
-  if (signatureMs !== null) console.log(`\none bare ${options.sign} signature: ${signatureMs.toFixed(3)} ms CPU`)
-  if (signRatio !== null)
-    console.log(`signed = ${signRatio.toFixed(2)} × (unsigned + one bare signature); at most ${signRatioMax} is wanted`)
-  console.log(
-    `\n${Object.entries(facts)
-      .map(([name, value]) => `${name}: ${value}`)
-      .join('\n')}`,
-  )
-  const { messages, bytes, sessions, sign } = options
+  if (set.length > 0) console.log(`Our configuration: ${set.map((setting) => setting.join('=')).join(', ')}`)
+  const head = ['KiB', 'sessions', 'peer', 'CPU ms/message', 'of Postfix', 'messages/s', 'peak RSS / PSS MiB']
+  console.log(`\n${table(head, cells.flatMap(rowsOf))}\n`)
+  const signRatios = cells.map((cell) => signRatioOf(cell, sign, signatureMs))
+  if (signatureMs !== null) console.log(`one bare ${sign} signature: ${signatureMs.toFixed(3)} ms CPU`)
+  for (const ratio of signRatios) {
+    if (ratio !== null)
+      console.log(`signed = ${ratio.toFixed(2)} × (unsigned + one bare signature); at most ${signRatioMax} is wanted`)
+  }
   const result = {
     benchmark: 'relay',
-    load: { messages, bytes, sessions, sign },
+    warmUp,
+    sign,
+    settings: Object.fromEntries(set),
     facts,
     signatureCpuMs: signatureMs,
-    signRatio,
-    peers: Object.fromEntries([...rounds].map(([peer, results]) => [peer.name, results])),
+    cells: cells.map((cell, i) => ({
+      load: cell.load,
+      signRatio: signRatios[i],
+      peers: Object.fromEntries(cell.rounds),
+    })),
   }
-  console.log(`\nwritten: ${saveResult('relay', options.save, result)}`)
+  printEnd(facts, saveResult('relay', options.save, result))
+}
+
+function cpuOf({ rounds }: Cell, name: string): number | null {
+  const results = rounds.get(name)
+  return results === undefined ? null : median(results.map(({ cpuMsPerMessage }) => cpuMsPerMessage))
+}
+
+function rowsOf(cell: Cell): string[][] {
+  const postfixCpuMs = cpuOf(cell, 'postfix')
+  return [...cell.rounds].map(([name, results]) => {
+    const cpu = results.map(({ cpuMsPerMessage }) => cpuMsPerMessage)
+    const rate = results.map(({ messagesPerSecond }) => messagesPerSecond)
+    const peak = (of: 'rssMiB' | 'pssMiB'): number => Math.round(Math.max(...results.map((result) => result[of])))
+    return [
+      String(Math.round((cell.load.bytes / 1024) * 10) / 10),
+      String(cell.load.sessions),
+      name,
+      medianAndRange(cpu, 3),
+      postfixCpuMs === null ? '' : `1/${(postfixCpuMs / median(cpu)).toFixed(1)}`,
+      medianAndRange(rate, 0),
+      `${peak('rssMiB')} / ${peak('pssMiB')}`,
+    ]
+  })
+}
+
+function signRatioOf(cell: Cell, sign: Signing, signatureMs: number | null): number | null {
+  const unsignedMs = cpuOf(cell, 'posthaste')
+  const signedMs = cpuOf(cell, `posthaste-${sign}`)
+  if (sign === 'none' || signatureMs === null || unsignedMs === null || signedMs === null) return null
+  return signedMs / (unsignedMs + signatureMs)
 }

@@ -11,7 +11,7 @@ export interface ControlGroup {
   /** Put before a command line: its process joins the group before it becomes the program, so that nothing of it is missed. */
   readonly prefix: readonly string[]
   /** CPU time of the group since it was made, user and system. */
-  cpuMs(): number
+  readonly cpuMs: () => number
   processIds(): number[]
   /** Only an empty group can be removed. */
   remove(): void
@@ -40,7 +40,7 @@ export function makeControlGroup(name: string): ControlGroup {
 }
 
 /** Resident memory of the processes: as each sees it (shared pages counted in each), and with shared pages divided among them. */
-export function memoryMiB(processIds: readonly number[]): { rss: number; pss: number } {
+function memoryMiB(processIds: readonly number[]): { rss: number; pss: number } {
   let rssKiB = 0
   let pssKiB = 0
   for (const id of processIds) {
@@ -53,4 +53,25 @@ export function memoryMiB(processIds: readonly number[]): { rss: number; pss: nu
     }
   }
   return { rss: rssKiB / 1024, pss: pssKiB / 1024 }
+}
+
+/** Does the work, and samples the group's memory every second meanwhile. */
+export async function withPeakMemory<Result>(
+  group: ControlGroup,
+  work: () => Promise<Result>,
+): Promise<{ result: Result; rssMiB: number; pssMiB: number }> {
+  const peak = { rssMiB: 0, pssMiB: 0 }
+  const sample = (): void => {
+    const { rss, pss } = memoryMiB(group.processIds())
+    peak.rssMiB = Math.max(peak.rssMiB, rss)
+    peak.pssMiB = Math.max(peak.pssMiB, pss)
+  }
+  const sampler = setInterval(sample, 1_000)
+  try {
+    const result = await work()
+    sample()
+    return { result, ...peak }
+  } finally {
+    clearInterval(sampler)
+  }
 }

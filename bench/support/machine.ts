@@ -25,8 +25,13 @@ export function machineFacts(directory: string): Record<string, string> {
     'file system': fileSystems.get(fileSystem) ?? `0x${fileSystem.toString(16)}`,
     'write and fdatasync of 4 KiB': `${median(syncTimesMs(directory)).toFixed(2)} ms (median of 200)`,
     node: process.version,
-    postfix: spawnSync('postconf', ['-dh', 'mail_version'], { encoding: 'utf8' }).stdout.trim(),
+    postfix: postfixVersion(),
   }
+}
+
+function postfixVersion(): string {
+  const { error, stdout } = spawnSync('postconf', ['-dh', 'mail_version'], { encoding: 'utf8' })
+  return error === undefined ? stdout.trim() : 'not installed'
 }
 
 function syncTimesMs(directory: string): number[] {

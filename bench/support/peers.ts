@@ -2,9 +2,11 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, startEngine } from '../../test/support/engine.ts'
+import { freePort } from '../../test/support/engine.ts'
 import { startPostfix } from '../../test/support/postfix.ts'
 import { until } from '../../test/support/wait.ts'
+import { type Sections, startEngine } from './engine.ts'
+import type { Setting } from './options.ts'
 import { runSource, startSink } from './smtp-tools.ts'
 
 export type Signing = 'none' | 'rsa' | 'ed25519'
@@ -38,7 +40,8 @@ export const postfixPeer: Peer = {
         relayhost: `[127.0.0.1]:${sinkPort}`,
         smtpd_peername_lookup: 'no',
         smtp_dns_support_level: 'disabled',
-        default_process_limit: '200',
+        // More than the most sessions of a usual matrix: at its limit smtpd would go into its overload mode.
+        default_process_limit: '400',
         // Best of 5 … 100 for a receiver that answers at once.
         initial_destination_concurrency: '20',
         smtp_destination_concurrency_limit: '20',
@@ -50,42 +53,49 @@ export const postfixPeer: Peer = {
     }),
 }
 
-export function enginePeer(signing: Signing): Peer {
+export interface EnginePeerOptions {
+  readonly signing: Signing
+  readonly settings: readonly Setting[]
+  /** Options of Node. */
+  readonly nodeOptions?: readonly string[]
+}
+
+export function enginePeer({ signing, ...options }: EnginePeerOptions): Peer {
   return {
     name: signing === 'none' ? 'posthaste' : `posthaste-${signing}`,
     async start({ directory, port, sinkPort, prefix }) {
       const checkPort = await freePort()
-      const config = routes(sinkPort, checkPort) + signingKey(directory, signing)
-      const engine = await startEngine({ directory, port, prefix, config })
-      const running = { port, stop: async () => void (await engine.stop()) }
+      const config = { ...relaying(sinkPort, checkPort), ...signingKey(directory, signing) }
+      const engine = await startEngine({ directory, port, prefix, config, ...options })
       try {
         await proveSigning(directory, { port, checkPort, signatures: signing === 'none' ? 0 : 1 })
       } catch (error) {
-        await running.stop()
+        await engine.stop()
         throw new Error(`the first message failed; the engine said:\n${engine.log()}`, { cause: error })
       }
-      return running
+      return engine
     },
   }
 }
 
 /** Postfix reuses a connection for 300 s however many messages that is, so our default of 100 is lifted too. */
-function routes(sinkPort: number, checkPort: number): string {
-  return `delivery: { messages_per_connection: 1000000 }
-routes:
-  - { domain: check.example.net, host: 127.0.0.1, port: ${checkPort}, tls: never }
-  - { domain: "*", host: 127.0.0.1, port: ${sinkPort}, tls: never }
-log: { level: warn }
-`
+function relaying(sinkPort: number, checkPort: number): Sections {
+  return {
+    delivery: { messages_per_connection: 1_000_000 },
+    routes: [
+      { domain: 'check.example.net', host: '127.0.0.1', port: checkPort, tls: 'never' },
+      { domain: '*', host: '127.0.0.1', port: sinkPort, tls: 'never' },
+    ],
+  }
 }
 
-function signingKey(directory: string, signing: Signing): string {
-  if (signing === 'none') return ''
+function signingKey(directory: string, signing: Signing): Sections {
+  if (signing === 'none') return {}
   const file = join(directory, 'dkim.pem')
   const { privateKey } =
     signing === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('rsa', { modulusLength: 2048 })
   writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
-  return `dkim: [{ domain: example.com, selector: bench, private_key_file: ${file} }]\n`
+  return { dkim: [{ domain: 'example.com', selector: 'bench', private_key_file: file }] }
 }
 
 /** One message to a sink that keeps it, so that "signed" is seen and not believed; it also warms the engine's code. */

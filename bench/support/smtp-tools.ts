@@ -45,11 +45,14 @@ export interface SourceOptions {
   readonly bytes: number
   readonly sessions: number
   readonly to?: string
+  /** Of each message; their names are made by putting a number in front of `to`. */
+  readonly recipients?: number
 }
 
 /** Sends all of it over kept sessions (-d) and settles when the last one was acknowledged; rejects when any was not. */
-export function runSource({ port, messages, bytes, sessions, to = 'ben@example.net' }: SourceOptions): Promise<void> {
-  const load = ['-d', '-s', String(sessions), '-m', String(messages), '-l', String(bytes)]
+export function runSource(options: SourceOptions): Promise<void> {
+  const { port, messages, bytes, sessions, to = 'ben@example.net', recipients = 1 } = options
+  const load = ['-d', '-s', String(sessions), '-m', String(messages), '-l', String(bytes), '-r', String(recipients)]
   const source = spawn('smtp-source', [...load, '-f', 'ann@example.com', '-t', to, `127.0.0.1:${port}`], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
