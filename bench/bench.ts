@@ -3,8 +3,10 @@
  * medians and ratios; none of them passes or fails a test. Times on a shared machine are noise, ratios are not.
  */
 import { latencyBenchmark } from './latency.ts'
+import { profileBenchmark } from './profile.ts'
 import { relayBenchmark } from './relay.ts'
 import { Usage } from './support/options.ts'
+import { syscallsBenchmark } from './syscalls.ts'
 
 interface Benchmark {
   readonly what: string
@@ -23,6 +25,8 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
     'latency',
     { what: 'time from MAIL to the 250 and from the 250 to delivery, at a fixed rate', run: latencyBenchmark },
   ],
+  ['syscalls', { what: 'system calls, commits, bytes and copies per message', run: syscallsBenchmark }],
+  ['profile', { what: 'where the CPU of a message goes, by stage, by kind and by function', run: profileBenchmark }],
 ])
 
 const [name = '', ...options] = process.argv.slice(2)

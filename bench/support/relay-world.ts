@@ -51,7 +51,7 @@ export async function withPeer<Result>(
   }
 }
 
-interface Between {
+export interface Between {
   /** Of the peer. */
   readonly port: number
   readonly sink: Sink
@@ -59,7 +59,7 @@ interface Between {
 }
 
 /** Sends all of it and settles, once the peer is quiet, with the time until the last one was delivered; rejects when one is lost or comes twice. */
-async function relayAll({ port, sink, group }: Between, load: Load): Promise<number> {
+export async function relayAll({ port, sink, group }: Between, load: Load): Promise<number> {
   const before = sink.received()
   const received = (): number => sink.received() - before
   const startedMs = performance.now()
