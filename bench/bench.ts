@@ -5,6 +5,7 @@
 import { latencyBenchmark } from './latency.ts'
 import { profileBenchmark } from './profile.ts'
 import { relayBenchmark } from './relay.ts'
+import { sessionsBenchmark } from './sessions.ts'
 import { Usage } from './support/options.ts'
 import { syscallsBenchmark } from './syscalls.ts'
 
@@ -26,6 +27,7 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
     { what: 'time from MAIL to the 250 and from the 250 to delivery, at a fixed rate', run: latencyBenchmark },
   ],
   ['syscalls', { what: 'system calls, commits, bytes and copies per message', run: syscallsBenchmark }],
+  ['sessions', { what: 'memory per idle session, and what thousands of them do to a client', run: sessionsBenchmark }],
   ['profile', { what: 'where the CPU of a message goes, by stage, by kind and by function', run: profileBenchmark }],
 ])
 

@@ -40,7 +40,7 @@ export function makeControlGroup(name: string): ControlGroup {
 }
 
 /** Resident memory of the processes: as each sees it (shared pages counted in each), and with shared pages divided among them. */
-function memoryMiB(processIds: readonly number[]): { rss: number; pss: number } {
+export function memoryMiB(processIds: readonly number[]): { rss: number; pss: number } {
   let rssKiB = 0
   let pssKiB = 0
   for (const id of processIds) {

@@ -36,6 +36,16 @@ export const counts = (preset: string, what: string): Option<number[]> => ({
   read: (text, name) => text.split(',').map((part) => readCount(part, name, 1)),
 })
 
+export const share = (preset: number, what: string): Option<number> => ({
+  preset: String(preset),
+  what: `${what}, 0 to 1`,
+  read: (text, name) => {
+    const value = Number(text)
+    if (!(value >= 0 && value <= 1)) throw new Usage(`--${name} is a number from 0 to 1, not ${text}`, 64)
+    return value
+  },
+})
+
 export const words = (preset: string, what: string): Option<string> => ({ preset, what, read: (text) => text })
 
 export const choice = <const Value extends string>(
