@@ -7,6 +7,7 @@ import { profileBenchmark } from './profile.ts'
 import { queueBenchmark } from './queue.ts'
 import { relayBenchmark } from './relay.ts'
 import { sessionsBenchmark } from './sessions.ts'
+import { soakBenchmark } from './soak.ts'
 import { Usage } from './support/options.ts'
 import { syscallsBenchmark } from './syscalls.ts'
 
@@ -30,6 +31,7 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   ['syscalls', { what: 'system calls, commits, bytes and copies per message', run: syscallsBenchmark }],
   ['sessions', { what: 'memory per idle session, and what thousands of them do to a client', run: sessionsBenchmark }],
   ['queue', { what: 'memory per queued recipient, CPU at depth, and the start after kill -9', run: queueBenchmark }],
+  ['soak', { what: 'memory and disk over time while receivers refuse, defer and hang up', run: soakBenchmark }],
   ['profile', { what: 'where the CPU of a message goes, by stage, by kind and by function', run: profileBenchmark }],
 ])
 

@@ -36,6 +36,16 @@ export const counts = (preset: string, what: string): Option<number[]> => ({
   read: (text, name) => text.split(',').map((part) => readCount(part, name, 1)),
 })
 
+export const amount = (preset: number, what: string): Option<number> => ({
+  preset: String(preset),
+  what,
+  read: (text, name) => {
+    const value = Number(text)
+    if (!(value > 0)) throw new Usage(`--${name} is a number above 0, not ${text}`, 64)
+    return value
+  },
+})
+
 export const share = (preset: number, what: string): Option<number> => ({
   preset: String(preset),
   what: `${what}, 0 to 1`,
