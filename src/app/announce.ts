@@ -24,16 +24,19 @@ export function announce(facts: {
   const lines = [
     `Posthaste ${facts.version}${config.sandbox ? ', sandbox: no mail leaves this machine' : ` as ${config.hostname}`}`,
   ]
-  if (recovery !== null && recovery.submissions > 0) {
+  if (recovery !== null && recovery.pendingRecipients + recovery.records > 0) {
     lines.push(
-      `  recovered      ${counted(recovery.submissions, 'message')} on record, ${counted(recovery.pendingRecipients, 'recipient')} still to be delivered to`,
+      `  recovered      ${counted(recovery.pendingRecipients, 'recipient')} still to be delivered to; ${counted(recovery.records, 'record')} read${recovery.checkpoint === 0 ? '' : ` after checkpoint ${recovery.checkpoint}`}`,
     )
   }
   if (recovery !== null && recovery.tornBytes > 0)
     lines.push(`  cut off        ${formatBytes(recovery.tornBytes)} that were never acknowledged`)
   if (
     recovery !== null &&
-    (recovery.damagedBytes > 0 || recovery.damagedSubmissions.length > 0 || recovery.quarantined.length > 0)
+    (recovery.damagedBytes > 0 ||
+      recovery.damagedSubmissions.length > 0 ||
+      recovery.recipientsWithoutSegment > 0 ||
+      recovery.quarantined.length > 0)
   ) {
     lines.push(
       `  DAMAGE         ${formatBytes(recovery.damagedBytes)} of the spool are damaged: run \`posthaste spool fsck\``,

@@ -48,7 +48,7 @@ export async function startApp(options: AppOptions): Promise<number> {
   if (warning !== null) log.warn({ warning }, 'open files')
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
-  makeSpoolDirectories(disk)
+  makeSpoolDirectories(disk, 1)
   const sink = config.sandbox ? await startSink(config) : null
   const supervisor = new Supervisor({ config, log, sandboxSink: sink })
   const token = needsAdminToken(config) ? ensureAdminToken(config.dataDirectory) : config.management.token

@@ -18,7 +18,7 @@ try {
       case 'figures':
         return say({ kind: 'figures', ask: message.ask, figures: engine.figures() })
       case 'live':
-        return say({ kind: 'live', ask: message.ask, recipients: engine.live(message.sequence) })
+        return say({ kind: 'live', ask: message.ask, recipients: engine.live(message.number) })
       case 'drain':
         return void engine.drain(message.deadlineMs).then(() => say({ kind: 'drained' }))
     }

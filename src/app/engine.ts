@@ -13,9 +13,9 @@ import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import { minuteMs } from '../kernel/units.ts'
 import { createRouter, type Router } from '../route/route.ts'
-import { Scheduler, type ShapeAction, type ShapeEvent, type SiteQueue, slotStates } from '../shape/shape.ts'
+import { queueImage, Scheduler, type ShapeAction, type ShapeEvent, type SiteQueue, slotStates } from '../shape/shape.ts'
 import { createSigner } from '../sign/sign.ts'
-import { Channel, openSpool, type Spool, type StoredSubmission } from '../spool/spool.ts'
+import { type Arrival, Channel, openSpool, type Spool, SpoolPins, type SubmissionLog } from '../spool/spool.ts'
 import { domainOf } from '../standards/address.ts'
 import { createClients } from '../tenancy/tenancy.ts'
 import type { EngineFigures, EngineThreadData, EngineTotals, LiveRecipient } from './exchange.ts'
@@ -61,19 +61,25 @@ export class Engine {
     const random = systemRandom
     this.#options = options
     this.#steadyStartMs = clock.nowMs() - clock.monotonicMs()
+    const pins = new SpoolPins(options.memory.channels)
+    this.#scheduler = new Scheduler({
+      pins,
+      retry: config.retry,
+      connectionsMax: config.delivery.connectionsMax,
+      recipientsPerTransaction: config.delivery.recipientsPerTransaction,
+      random,
+      nowMs: this.#nowMs(),
+    })
     this.#spool = openSpool({
       disk: openDisk(config.dataDirectory),
       config: config.spool,
       memory: options.memory,
       clock,
       random,
-    })
-    this.#scheduler = new Scheduler({
-      retry: config.retry,
-      connectionsMax: config.delivery.connectionsMax,
-      recipientsPerTransaction: config.delivery.recipientsPerTransaction,
-      random,
-      nowMs: this.#nowMs(),
+      pins,
+      queue: queueImage(this.#scheduler, () => this.#nowMs()),
+      intakeHere: true,
+      onArrival: (arrival) => this.#arrived(arrival),
     })
     const dns = config.sandbox ? silentDns : openDns({ config: config.dns, clock, random })
     this.#router = createRouter({
@@ -113,23 +119,13 @@ export class Engine {
     // On disk before the first delivery: a crash from here on leaves in doubt what was under way.
     this.#spool.outcomes.mark('started')
     await this.#outcomesOnDisk(Number.POSITIVE_INFINITY)
-    for (const { sequence, position, submission, recipients } of this.#spool.takePending()) {
-      for (const pending of recipients) {
-        const history = {
-          attempts: pending.attempts,
-          nextAttemptAtMs: pending.nextAttemptAtMs,
-          // Nobody knows whether it was on its way when the process died.
-          mayBeDuplicate: pending.mayBeDuplicate || (!stoppedInOrder && pending.nextAttemptAtMs <= this.#nowMs()),
-        }
-        this.#admit(sequence, position, submission, pending.recipient, history, pending !== recipients.at(-1))
-      }
-    }
+    for (const action of this.#scheduler.begin(!stoppedInOrder, this.#nowMs())) this.#do(action)
     this.#tick()
     this.#intake = await startSmtpIntake({
       config: config.smtp,
       hostname: config.hostname,
       tls: config.tls,
-      submissions: this.#spool.submissions,
+      submissions: this.#spool.submissions as SubmissionLog,
       clients: createClients(config.tenants),
       clock: this.#clock,
       counters: this.#intakeCounters,
@@ -144,22 +140,30 @@ export class Engine {
     this.#run({ kind: 'hold', hold: true })
     this.#held = true
     await this.#deliverer.stop(deadlineMs / 3)
-    this.#spool.submissions.close()
+    this.#spool.submissions?.close()
     this.#spool.outcomes.flush()
     if (!(await this.#outcomesOnDisk(deadlineMs / 3))) return
     this.#spool.outcomes.mark('stopped')
-    await this.#outcomesOnDisk(deadlineMs / 3)
+    await this.#outcomesOnDisk(deadlineMs / 6)
+    this.#spool.reclaim.request()
+    await this.#until(() => this.#spool.reclaim.idle, deadlineMs / 6)
+  }
+
+  #outcomesOnDisk(msMax: number): Promise<boolean> {
+    const { outcomes, channels } = this.#spool
+    return this.#until(
+      () => outcomes.onDisk && channels.every(({ committedTo, closedTo }) => committedTo === closedTo),
+      msMax,
+    )
   }
 
   /** False when it took too long. */
-  async #outcomesOnDisk(msMax: number): Promise<boolean> {
+  async #until(condition: () => boolean, msMax: number): Promise<boolean> {
     const endMs = this.#clock.monotonicMs() + msMax
-    while (
-      !this.#spool.outcomes.onDisk ||
-      this.#spool.channels.some(({ committedTo, closedTo }) => committedTo < closedTo)
-    ) {
+    while (!condition()) {
       if (this.#clock.monotonicMs() > endMs) return false
       await new Promise<void>((resolve) => this.#clock.after(5, resolve))
+      this.#poll()
     }
     return true
   }
@@ -198,11 +202,11 @@ export class Engine {
   }
 
   /** The recipients of a submission that are not settled yet. */
-  live(sequence: number): LiveRecipient[] {
+  live(number: number): LiveRecipient[] {
     const { slots } = this.#scheduler
     const recipients: LiveRecipient[] = []
     for (let slot = 0; slot < slots.used; slot++) {
-      if (slots.sequence[slot] !== sequence) continue
+      if (slots.number[slot] !== number) continue
       const state = slots.state[slot] as number
       if (state === slotStates.free || state === slotStates.dead) continue
       recipients.push({
@@ -241,41 +245,22 @@ export class Engine {
   }
 
   #poll(): void {
-    this.#spool.poll(this.#onSubmission)
+    this.#spool.poll()
   }
 
-  readonly #onSubmission = (sequence: number, position: number, submission: StoredSubmission): void => {
+  #arrived({ number, place, span, bytes, submission }: Arrival): void {
+    const { tenant, acceptedAtMs, recipients } = submission
     this.#totals.accepted += 1
-    for (let recipient = 0; recipient < submission.recipients.length; recipient++) {
-      this.#totals.recipients += 1
-      this.#admit(sequence, position, submission, recipient, fresh, recipient + 1 < submission.recipients.length)
+    this.#totals.recipients += recipients.length
+    const last = recipients.length - 1
+    for (let recipient = 0; recipient <= last; recipient++) {
+      const domain = domainOf(recipients[recipient] as string)
+      const admission = { number, place, span, bytes, recipient, domain, tenant, acceptedAtMs, ...fresh }
+      const event: ShapeEvent = { kind: 'admit', admission, more: recipient < last }
+      // All of them, before the answer to where the first one goes.
+      if (event.more === true) this.#events.push(event)
+      else this.#run(event)
     }
-  }
-
-  #admit(
-    sequence: number,
-    position: number,
-    submission: StoredSubmission,
-    recipient: number,
-    history: { readonly attempts: number; readonly nextAttemptAtMs: number; readonly mayBeDuplicate: boolean },
-    more: boolean,
-  ): void {
-    const event: ShapeEvent = {
-      kind: 'admit',
-      admission: {
-        sequence,
-        position,
-        recipient,
-        domain: domainOf(submission.recipients[recipient] as string),
-        tenant: submission.tenant,
-        acceptedAtMs: submission.acceptedAtMs,
-        ...history,
-      },
-      more,
-    }
-    // All of them, before the answer to where the first one goes.
-    if (more) this.#events.push(event)
-    else this.#run(event)
   }
 
   /** Feeds the scheduler one event at a time; what an action causes at once waits its turn. */
@@ -315,9 +300,9 @@ export class Engine {
     }
   }
 
-  #settle({ sequence, attempt, recipients }: Extract<ShapeAction, { kind: 'settle' }>): void {
+  #settle({ number, attempt, recipients }: Extract<ShapeAction, { kind: 'settle' }>): void {
     for (const { outcome } of recipients) this.#totals[outcome.kind] += 1
-    this.#spool.outcomes.append(sequence, { log: 0, atMs: this.#nowMs(), attempt, recipients })
+    this.#spool.outcomes.append(number, { log: 0, atMs: this.#nowMs(), attempt, recipients })
   }
 
   #tick(): void {
@@ -326,6 +311,7 @@ export class Engine {
     const hold = this.#held || !this.#spool.outcomes.hasRoom
     if (hold !== this.#holding) this.#run({ kind: 'hold', hold })
     this.#holding = hold
+    this.#spool.reclaim.tick()
     if (this.#nowMs() < this.#tidyAtMs) return
     this.#tidyAtMs = this.#nowMs() + tidyEveryMs
     this.#router.prune((site) => this.#scheduler.sites.has(site.id))

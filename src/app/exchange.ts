@@ -18,7 +18,7 @@ export interface LogThreadData {
 
 export type ToEngine =
   | { readonly kind: 'figures'; readonly ask: number }
-  | { readonly kind: 'live'; readonly ask: number; readonly sequence: number }
+  | { readonly kind: 'live'; readonly ask: number; readonly number: number }
   /** Finish what is open until the deadline, then say `drained`. */
   | { readonly kind: 'drain'; readonly deadlineMs: number }
 

@@ -1,6 +1,7 @@
 /** Port `messages`: reads what a grant names from the spool, and hands it to compose. */
 import { prepare } from '../compose/compose.ts'
 import type { Grant } from '../model/grant.ts'
+import { inLog, logOf } from '../model/submission.ts'
 import { MessageDamaged, type Messages, type PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
 import { type RecordReader, readSubmission, type StoredSubmission } from '../spool/spool.ts'
@@ -8,7 +9,7 @@ import { type RecordReader, readSubmission, type StoredSubmission } from '../spo
 export function createMessages(records: RecordReader, signer: Signer): Messages {
   return {
     open(grant) {
-      const view = records.fromWindow(grant.position, grant.sequence)
+      const view = records.fromWindow(grant.place, grant.number)
       if (view === null) return openFromFile(records, signer, grant)
       return assemble(records, signer, grant, readSubmission(view.bytes, view.at), view.bytes)
     },
@@ -16,7 +17,7 @@ export function createMessages(records: RecordReader, signer: Signer): Messages 
 }
 
 async function openFromFile(records: RecordReader, signer: Signer, grant: Grant): Promise<PreparedMessage> {
-  const view = await records.fromFile(grant.position, grant.sequence)
+  const view = await records.fromFile(grant.place, grant.number)
   return assemble(records, signer, grant, readSubmission(view.bytes, view.at), view.bytes)
 }
 
@@ -30,9 +31,7 @@ function assemble(
 ): PreparedMessage | Promise<PreparedMessage> {
   const inline = bytes.subarray(submission.inlineOffset, submission.inlineOffset + submission.inlineBytes)
   const content =
-    submission.chunks.length === 0
-      ? inline
-      : new ChunkedContent(records, grant.sequence, submission, Buffer.from(inline))
+    submission.chunks.length === 0 ? inline : new ChunkedContent(records, grant, submission, Buffer.from(inline))
   return prepare(
     {
       id: submission.id,
@@ -54,7 +53,8 @@ function assemble(
 /** Content in chunk records with the rest in the commit record; holds one chunk at a time. */
 class ChunkedContent {
   readonly #records: RecordReader
-  readonly #sequence: number
+  readonly #number: number
+  readonly #log: number
   readonly #submission: StoredSubmission
   readonly #inline: Buffer
   /** Start of each chunk in the content. */
@@ -62,9 +62,10 @@ class ChunkedContent {
   readonly #inlineStart: number
   #held: { index: number; bytes: Buffer } | null = null
 
-  constructor(records: RecordReader, sequence: number, submission: StoredSubmission, inline: Buffer) {
+  constructor(records: RecordReader, { number, place }: Grant, submission: StoredSubmission, inline: Buffer) {
     this.#records = records
-    this.#sequence = sequence
+    this.#number = number
+    this.#log = logOf(place)
     this.#submission = submission
     this.#inline = inline
     let start = 0
@@ -90,9 +91,9 @@ class ChunkedContent {
     if (this.#held?.index === index) return this.#held.bytes
     const chunk = this.#submission.chunks[index]
     if (chunk === undefined) throw new MessageDamaged(`submission ${this.#submission.id} has no chunk ${index}`)
+    const place = inLog(this.#log, chunk.position)
     const view =
-      this.#records.fromWindow(chunk.position, this.#sequence) ??
-      (await this.#records.fromFile(chunk.position, this.#sequence, chunk.bytes))
+      this.#records.fromWindow(place, this.#number) ?? (await this.#records.fromFile(place, this.#number, chunk.bytes))
     if (view.payloadBytes !== chunk.bytes)
       throw new MessageDamaged(`chunk ${index} of ${this.#submission.id} has another length`)
     const bytes = Buffer.from(view.bytes.subarray(view.at, view.at + view.payloadBytes))

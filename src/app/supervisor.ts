@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/config.ts'
 import { refuseConnections } from '../intake/intake.ts'
+import { openDisk } from '../adapters/embedded/embedded.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { secondMs } from '../kernel/units.ts'
 import { Channel, type LogThreadMemory, makeSpoolMemory, type RecoveryReport, stopLogThread } from '../spool/spool.ts'
@@ -73,7 +74,7 @@ export class Supervisor {
   async start(): Promise<void> {
     const { sandboxSink } = this.#options
     const config = this.#config
-    const memory = makeSpoolMemory(config.spool)
+    const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, 1)
     const logData: LogThreadData = {
       dataDirectory: config.dataDirectory,
       memory,
@@ -127,8 +128,8 @@ export class Supervisor {
     return answer?.kind === 'figures' ? answer.figures : null
   }
 
-  async live(sequence: number): Promise<readonly LiveRecipient[]> {
-    const answer = await this.#ask((ask) => ({ kind: 'live', ask, sequence }))
+  async live(number: number): Promise<readonly LiveRecipient[]> {
+    const answer = await this.#ask((ask) => ({ kind: 'live', ask, number }))
     return answer?.kind === 'live' ? answer.recipients : []
   }
 

@@ -57,7 +57,7 @@ export function createView(options: ViewOptions): EngineView {
       const bytes = uuidBytes(id)
       if (bytes === null) return null
       const found = findSubmission(disk, bytes)
-      if (found !== null) return describeMessage(found, await supervisor.live(found.sequence))
+      if (found !== null) return describeMessage(found, await supervisor.live(found.number))
       const oldestAtMs = statSpool(disk)[0]?.oldestAtMs ?? 0
       return uuidTimeMs(bytes) < oldestAtMs ? { expired: true } : null
     },

@@ -110,6 +110,8 @@ export interface SpoolConfig {
   readonly reserveBytes: number
   readonly commitDelayMs: number
   readonly commitBytesMax: number
+  /** The queue is written down when the logs have grown by this much, or by its own size if that is more. */
+  readonly checkpointAfterBytes: number
 }
 
 export interface ManagementConfig {

@@ -279,6 +279,7 @@ test('production defaults are the documented ones', () => {
     reserveBytes: 2 ** 30,
     commitDelayMs: 2,
     commitBytesMax: 2 ** 20,
+    checkpointAfterBytes: 2 ** 28,
   })
   const { messageBytesMax, recipientsMax, connectionsMax, listeners } = config.smtp
   assert.deepEqual([messageBytesMax, recipientsMax, connectionsMax], [50 * 2 ** 20, 1_000, 10_000])

@@ -286,6 +286,13 @@ const spool = section('The log on disk that holds accepted mail.', {
     minimum: 4 * KiB,
     maximum: 16 * MiB,
   }),
+  checkpoint_after: bytes({
+    description:
+      'The queue is written down whenever the logs have grown by this much, or by its own size if that is more. A restart reads the queue and what came after; segments behind it are used again.',
+    default: '256MiB',
+    minimum: 64 * KiB,
+    maximum: 16 * 1024 * MiB,
+  }),
 })
 
 const management = section('Admin API, console, metrics and health checks.', {

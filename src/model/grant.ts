@@ -8,10 +8,9 @@ export interface Grant {
   readonly site: Site
   /** Local address to leave from; null lets the kernel choose. */
   readonly source: string | null
-  /** Where the commit record is. */
-  readonly log: number
-  readonly sequence: number
-  readonly position: number
+  /** Of the submission, and where its record is (model/submission.ts). */
+  readonly number: number
+  readonly place: number
   /** Indexes into the submission's recipients, 1 … 100 of them. */
   readonly recipients: readonly number[]
   /** Slots of the same recipients, in the same order; the deliverer only hands them back. */

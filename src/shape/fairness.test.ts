@@ -88,7 +88,7 @@ test('50,000 messages of one tenant delay the single one of another by no more t
   for (let i = 0; i < 50_000; i++) rig.submit({ tenant: 'loud' })
   const single = rig.submit({ tenant: 'quiet' })
   let before = 0
-  while (!rig.grants.some(({ sequence }) => sequence === single)) {
+  while (!rig.grants.some(({ number }) => number === single)) {
     rig.reportAll(delivered, 1)
     before += 1
   }
@@ -103,7 +103,7 @@ test('two tenants with a backlog each share a site evenly, whatever the sizes of
   while (rig.live > 400) {
     const [grant] = rig.grants
     assert.ok(grant)
-    recipients[grant.sequence <= 400 ? 'many' : 'wide'] += grant.recipients.length
+    recipients[grant.number <= 400 ? 'many' : 'wide'] += grant.recipients.length
     rig.report(grant, delivered)
   }
   assert.ok(Math.abs(recipients.many - recipients.wide) <= 3 * tenantQuantum, JSON.stringify(recipients))
@@ -115,7 +115,7 @@ test('recipients of one submission in one domain share a transaction, up to its 
   rig.submit({ recipients: 3 })
   rig.routed('example.net', { site: siteOf(0), validForMs: hourMs })
   assert.deepEqual(
-    rig.grants.map(({ sequence, recipients }) => [sequence, recipients.length]),
+    rig.grants.map(({ number, recipients }) => [number, recipients.length]),
     [
       [1, 100],
       [1, 100],

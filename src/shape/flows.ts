@@ -54,6 +54,14 @@ export interface TenantQueue {
   inRing: boolean
 }
 
+/** What outlives the process. */
+export interface LearnedSite {
+  readonly window: number
+  readonly failures: number
+  readonly closedUntilMs: number
+  readonly serviceMs: number
+}
+
 export class SiteQueue {
   readonly site: Site
   readonly tenants = new Map<string, TenantQueue>()
@@ -83,10 +91,23 @@ export class SiteQueue {
   /** Was given something to send, and has not been looked at since. */
   filled = false
 
-  constructor(site: Site, nowMs: number) {
+  constructor(site: Site, nowMs: number, learned?: LearnedSite) {
     this.site = site
     this.window = site.connectionsMax
     this.reportedMs = nowMs
+    if (learned === undefined) return
+    this.window = Math.max(1, Math.min(site.connectionsMax, learned.window))
+    this.failures = learned.failures
+    this.serviceMs = learned.serviceMs
+    // The clock may have been wrong when that was written.
+    if (learned.closedUntilMs > nowMs) this.closedUntilMs = Math.min(learned.closedUntilMs, nowMs + closedMsMax)
+  }
+
+  /** Null when it is what is assumed of any site. */
+  get learned(): LearnedSite | null {
+    const { window, failures, closedUntilMs, serviceMs } = this
+    if (window === this.site.connectionsMax && failures === 0) return null
+    return { window, failures, closedUntilMs, serviceMs }
   }
 
   get connections(): number {

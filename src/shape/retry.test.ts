@@ -84,7 +84,7 @@ test('mail behind a closed gate, and mail whose domain was never found, expires 
   rig.advance(5 * minuteMs)
   const expired = rig.settled.filter(({ outcome }) => outcome.kind === 'expired')
   assert.equal(expired.length, 11)
-  assert.equal(new Set(expired.map(({ sequence }) => sequence)).size, 11)
+  assert.equal(new Set(expired.map(({ number }) => number)).size, 11)
   rig.check()
   rig.routed('lost.example', { site: siteOf(0), validForMs: 1e12 })
   rig.step({ kind: 'hold', hold: false })

@@ -150,7 +150,7 @@ test('random events: nothing is lost, nothing granted twice, no limit passed, an
       world.finish()
       assert.equal(world.rig.live, 0, 'everything comes to an end')
       const ends = world.rig.settled.filter(({ nextAttemptAtMs }) => nextAttemptAtMs === 0)
-      assert.equal(new Set(ends.map(({ sequence, recipient }) => `${sequence} ${recipient}`)).size, ends.length)
+      assert.equal(new Set(ends.map(({ number, recipient }) => `${number} ${recipient}`)).size, ends.length)
       world.rig.check()
     }),
     { numRuns: 200 },

@@ -8,14 +8,19 @@ import type { RetryConfig } from '../config/compiled.ts'
 import type { DeliveryReport, Grant } from '../model/grant.ts'
 import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
-import { type Destination, type Flow, pushSlot, shiftSlot, SiteQueue } from './flows.ts'
+import type { QueueRow } from '../model/queue.ts'
+import type { Pins } from '../ports/queue.ts'
+import { type Destination, type Flow, type LearnedSite, pushSlot, shiftSlot, SiteQueue } from './flows.ts'
+import { inOrderOfAcceptance } from './image.ts'
 import { RetrySchedule } from './retry.ts'
-import { mayBeDuplicateFlag, Slots, slotStates } from './slots.ts'
+import { mayBeDuplicateFlag, Slots, type SlotState, slotStates } from './slots.ts'
 
 /** One recipient that enters the queue. */
 export interface Admission {
-  readonly sequence: number
-  readonly position: number
+  readonly number: number
+  readonly place: number
+  readonly span: number
+  readonly bytes: number
   readonly recipient: number
   readonly domain: string
   readonly tenant: string
@@ -54,12 +59,14 @@ export type ShapeAction =
   | { readonly kind: 'grant'; readonly grant: Grant }
   | {
       readonly kind: 'settle'
-      readonly sequence: number
+      readonly number: number
       readonly attempt: Attempt
       readonly recipients: readonly SettledRecipient[]
     }
 
 export interface SchedulerOptions {
+  /** Told of every place that slots begin or cease to point to. */
+  readonly pins?: Pins
   readonly retry: RetryConfig
   readonly connectionsMax: number
   readonly recipientsPerTransaction: number
@@ -86,10 +93,15 @@ const noAttempt = (nowMs: number): Attempt => ({
   finishedMs: 0,
 })
 
+const noPins: Pins = { add() {}, remove() {} }
+
 export class Scheduler {
   readonly slots = new Slots()
   readonly sites = new Map<number, SiteQueue>()
+  /** What was known of sites before the process began, by name, until there is mail for them. */
+  readonly learned = new Map<string, LearnedSite>()
   readonly #retry: RetrySchedule
+  readonly #pins: Pins
   readonly #connectionsMax: number
   readonly #recipientsPerTransaction: number
   readonly #random: Random
@@ -113,6 +125,7 @@ export class Scheduler {
   #sweptAtMs: number
 
   constructor(options: SchedulerOptions) {
+    this.#pins = options.pins ?? noPins
     this.#retry = new RetrySchedule(options.retry, options.random)
     this.#connectionsMax = options.connectionsMax
     this.#recipientsPerTransaction = options.recipientsPerTransaction
@@ -123,6 +136,40 @@ export class Scheduler {
 
   get inFlight(): number {
     return this.#inFlight
+  }
+
+  /** By id; an idle one may be given to another domain. */
+  get flows(): readonly Flow[] {
+    return this.#flows
+  }
+
+  /** A recipient from before the process began. It stands in no queue until `begin`. */
+  restore(row: QueueRow, domain: string, tenant: string, nowMs: number): void {
+    const due = row.nextAttemptAtMs <= nowMs
+    const slot = this.#fill({ ...row, domain, tenant }, due ? slotStates.ready : slotStates.deferred, nowMs)
+    if (!due) this.#wheel.add(slot, this.slots.nextAtMs[slot] as number, this.slots.next)
+  }
+
+  /**
+   * Queues what was restored, in the order of acceptance, and returns what must be done.
+   * @param inDoubt nobody knows what was on its way when the process ended
+   */
+  begin(inDoubt: boolean, nowMs: number): readonly ShapeAction[] {
+    const { slots } = this
+    for (const slot of inOrderOfAcceptance(slots)) {
+      if (inDoubt) slots.flags[slot] = mayBeDuplicateFlag
+      this.#enqueue(this.#flows[slots.flow[slot] as number] as Flow, slot, nowMs)
+    }
+    return this.step({ kind: 'tick' }, nowMs)
+  }
+
+  /** The slot's record was copied: from now on it is read there. */
+  relocate(slot: number, place: number, span: number): void {
+    const { slots } = this
+    this.#unpin(slot)
+    slots.place[slot] = place
+    slots.span[slot] = span
+    this.#pin(slot)
   }
 
   /** Takes one event at a time that never runs backwards; returns what must be done now, in order. */
@@ -155,22 +202,39 @@ export class Scheduler {
   }
 
   #admit(admission: Admission, nowMs: number): void {
+    const due = admission.nextAttemptAtMs <= nowMs
+    const slot = this.#fill(admission, due ? slotStates.ready : slotStates.deferred, nowMs)
+    if (due) this.#enqueue(this.#flows[this.slots.flow[slot] as number] as Flow, slot, nowMs)
+    else this.#wheel.add(slot, this.slots.nextAtMs[slot] as number, this.slots.next)
+  }
+
+  #fill(admission: Admission, state: SlotState, nowMs: number): number {
     const flow = this.#flowFor(admission.domain, admission.tenant)
     const slots = this.slots
-    const nextAtMs = Math.min(admission.nextAttemptAtMs, nowMs + this.#retry.waitMsMax)
-    const due = nextAtMs <= nowMs
-    const slot = slots.allocate(due ? slotStates.ready : slotStates.deferred)
-    slots.sequence[slot] = admission.sequence
-    slots.position[slot] = admission.position
+    const slot = slots.allocate(state)
+    slots.number[slot] = admission.number
+    slots.place[slot] = admission.place
+    slots.span[slot] = admission.span
+    slots.bytes[slot] = admission.bytes
     slots.recipient[slot] = admission.recipient
     slots.flow[slot] = flow.id
     flow.live += 1
     slots.attempts[slot] = admission.attempts
     slots.acceptedAtMs[slot] = Math.min(admission.acceptedAtMs, nowMs)
-    slots.nextAtMs[slot] = nextAtMs
+    slots.nextAtMs[slot] = Math.min(admission.nextAttemptAtMs, nowMs + this.#retry.waitMsMax)
     slots.flags[slot] = admission.mayBeDuplicate ? mayBeDuplicateFlag : 0
-    if (due) this.#enqueue(flow, slot, nowMs)
-    else this.#wheel.add(slot, nextAtMs, slots.next)
+    this.#pin(slot)
+    return slot
+  }
+
+  #pin(slot: number): void {
+    const { slots } = this
+    this.#pins.add(slots.place[slot] as number, slots.span[slot] as number, slots.bytes[slot] as number)
+  }
+
+  #unpin(slot: number): void {
+    const { slots } = this
+    this.#pins.remove(slots.place[slot] as number, slots.span[slot] as number, slots.bytes[slot] as number)
   }
 
   #flowFor(domain: string, tenant: string): Flow {
@@ -244,7 +308,11 @@ export class Scheduler {
 
   #siteQueue(site: Site, nowMs: number): SiteQueue {
     let queue = this.sites.get(site.id)
-    if (queue === undefined) this.sites.set(site.id, (queue = new SiteQueue(site, nowMs)))
+    if (queue !== undefined) return queue
+    queue = new SiteQueue(site, nowMs, this.learned.get(site.name))
+    this.learned.delete(site.name)
+    this.sites.set(site.id, queue)
+    if (!queue.open) this.#closed.add(queue)
     return queue
   }
 
@@ -259,12 +327,12 @@ export class Scheduler {
       slots.push(slot)
     }
     for (let from = 0; from < slots.length; ) {
-      const sequence = this.slots.sequence[slots[from] as number] as number
+      const number = this.slots.number[slots[from] as number] as number
       let to = from
-      while (to < slots.length && this.slots.sequence[slots[to] as number] === sequence && to - from < 1_000) to += 1
+      while (to < slots.length && this.slots.number[slots[to] as number] === number && to - from < 1_000) to += 1
       const group = slots.slice(from, to)
       this.#settle(
-        sequence,
+        number,
         noAttempt(nowMs),
         group,
         group.map(() => outcome),
@@ -339,7 +407,7 @@ export class Scheduler {
     const recipients: number[] = []
     while (flow.size > 0 && taken.length < this.#recipientsPerTransaction) {
       const head = flow.head
-      if (taken.length > 0 && slots.sequence[head] !== slots.sequence[taken[0] as number]) break
+      if (taken.length > 0 && slots.number[head] !== slots.number[taken[0] as number]) break
       shiftSlot(flow, slots)
       queue.queued -= 1
       if (this.#buryDead(head)) continue
@@ -356,9 +424,8 @@ export class Scheduler {
       id: this.#nextGrant++,
       site: queue.site,
       source: null,
-      log: 0,
-      sequence: slots.sequence[first] as number,
-      position: slots.position[first] as number,
+      number: slots.number[first] as number,
+      place: slots.place[first] as number,
       recipients,
       slots: taken,
     }
@@ -367,6 +434,8 @@ export class Scheduler {
   #release(slot: number): void {
     const flow = this.#flows[this.slots.flow[slot] as number] as Flow
     flow.live -= 1
+    // A dead one needs its record no more.
+    if (this.slots.state[slot] !== slotStates.dead) this.#unpin(slot)
     this.slots.release(slot)
   }
 
@@ -385,7 +454,7 @@ export class Scheduler {
     if (queue.learn(report, nowMs, this.#random)) this.#closed.add(queue)
     for (const slot of report.grant.slots)
       invariant(this.slots.state[slot] === slotStates.inFlight, 'a reported recipient is in flight')
-    this.#settle(report.grant.sequence, report.attempt, report.grant.slots, report.outcomes, nowMs)
+    this.#settle(report.grant.number, report.attempt, report.grant.slots, report.outcomes, nowMs)
     // Its place comes free for whoever has waited longest, which is not the site that just had it.
     if (this.#hungry.size === 0) this.#dispatch(queue, nowMs)
     else if (!queue.hungry && queue.next() !== null) queue.hungry = this.#hungry.push(queue)
@@ -399,7 +468,7 @@ export class Scheduler {
 
   /** Decides what each recipient's outcome means for it, tells the log, and files or frees its slot. */
   #settle(
-    sequence: number,
+    number: number,
     attempt: Attempt,
     slots: readonly number[],
     outcomes: readonly Outcome[],
@@ -442,7 +511,7 @@ export class Scheduler {
       this.slots.setState(slot, slotStates.deferred)
       this.#wheel.add(slot, nextAtMs, this.slots.next)
     }
-    this.#actions.push({ kind: 'settle', sequence, attempt, recipients })
+    this.#actions.push({ kind: 'settle', number, attempt, recipients })
   }
 
   #tick(nowMs: number): void {
@@ -483,6 +552,7 @@ export class Scheduler {
         (slots.acceptedAtMs[slot] as number) > before
       )
         continue
+      this.#unpin(slot)
       slots.setState(slot, slotStates.dead)
       const recipient = slots.recipient[slot] as number
       const attempts = slots.attempts[slot] as number
@@ -493,7 +563,7 @@ export class Scheduler {
       ]
       this.#actions.push({
         kind: 'settle',
-        sequence: slots.sequence[slot] as number,
+        number: slots.number[slot] as number,
         attempt: noAttempt(nowMs),
         recipients,
       })

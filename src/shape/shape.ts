@@ -20,4 +20,5 @@ export {
   type ShapeEvent,
 } from './scheduler.ts'
 export { slotStates } from './slots.ts'
+export { queueImage } from './image.ts'
 export type { SiteQueue } from './flows.ts'

@@ -2,10 +2,11 @@
  * The log thread's work as a plain step over `disk`: write what the owners closed, sync it, say so. The thread calls it in a loop,
  * the simulation calls it by hand, so that both run the same code.
  *
- * Order that everything rests on: segment file zero-filled, synced and its directory synced → header written and synced → batches
- * written → fdatasync → `committedTo`. After the first error the log is broken for good: Linux reports a failed write-back once and then
+ * Order that everything rests on: segment file there in full length, synced, under its name, and its directory synced → header written and synced →
+ * batches written → fdatasync → `committedTo`. A file comes from a segment that nobody needs any more, by renaming; or it is new and zero-filled. After the first error the log is broken for good: Linux reports a failed write-back once and then
  * calls the page clean, so a second fdatasync would succeed over lost data.
  */
+import { invariant } from '../kernel/assert.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
 import { MiB } from '../kernel/units.ts'
 import type { Channel } from './channel.ts'
@@ -18,6 +19,7 @@ import {
   writeSegmentHeader,
 } from './layout.ts'
 import { segmentFileName } from './files.ts'
+import { recycledSegmentsMax } from './limits.ts'
 
 const zeros = Buffer.alloc(MiB)
 
@@ -37,7 +39,7 @@ interface OpenSegment {
 }
 
 interface Spare {
-  readonly fileOrdinal: number
+  readonly segment: number
   readonly file: DiskFile
   filledBytes: number
 }
@@ -50,6 +52,8 @@ export class Flusher {
   readonly #onError: (error: unknown) => void
   #open: OpenSegment | null = null
   #spare: Spare | null = null
+  /** Segments whose files may be used again. */
+  #free: number[] = []
 
   constructor(options: FlusherOptions) {
     this.#disk = options.disk
@@ -84,9 +88,8 @@ export class Flusher {
   }
 
   #flush(): boolean {
-    const { committedTo, closedTo, segmentBytes } = this.#channel
-    // Zero: the owner has not said yet where the log begins.
-    if (committedTo === 0 || closedTo === committedTo) return false
+    const { begun, committedTo, closedTo, segmentBytes } = this.#channel
+    if (!begun || closedTo === committedTo) return false
     let at = committedTo
     while (at < closedTo) {
       const segment = Math.floor(at / segmentBytes)
@@ -127,10 +130,9 @@ export class Flusher {
     this.#open?.file.close()
     this.#open = null
     const plan = this.#channel.segmentPlan(segment)
-    while (this.#spare?.fileOrdinal !== plan.fileOrdinal || !this.#spareIsReady()) {
-      this.#fillSpare(plan.fileOrdinal)
-    }
-    const file = this.#spare.file
+    while (!this.#spareIsReady()) this.#makeSpare(segment)
+    const { file, segment: madeFor } = this.#spare as Spare
+    invariant(madeFor === segment, 'segments follow one another')
     this.#spare = null
     const header = Buffer.alloc(segmentHeaderBytes)
     writeSegmentHeader(header, {
@@ -152,17 +154,28 @@ export class Flusher {
 
   /** The first segment as soon as it is planned, the next one when this one is half full; a MiB at a time, so that no commit waits for 64 MiB. */
   #prepare(): boolean {
-    const { closedTo, committedTo, segmentBytes } = this.#channel
-    if (committedTo === 0) return false
+    const { begun, closedTo, committedTo, segmentBytes } = this.#channel
+    if (this.#removeExcess()) return true
+    if (!begun) return false
     if (this.#open === null) {
-      const first = this.#channel.segmentPlan(Math.floor(closedTo / segmentBytes))
-      if (this.#spareIsReady()) this.#segmentFile(first.segment)
-      else this.#fillSpare(first.fileOrdinal)
+      const first = Math.floor(closedTo / segmentBytes)
+      if (this.#spareIsReady()) this.#segmentFile(first)
+      else this.#makeSpare(first)
       return true
     }
     if (this.#spareIsReady() || committedTo % segmentBytes < segmentBytes / 2) return false
-    if (this.checkSpace() === 'full') return false
-    this.#fillSpare(this.#channel.segmentPlan(this.#open.segment).fileOrdinal + 1)
+    if (this.#free.length === 0 && this.checkSpace() === 'full') return false
+    this.#makeSpare(this.#open.segment + 1)
+    return true
+  }
+
+  /** What a burst has left behind is given back to the file system. True when a file was removed. */
+  #removeExcess(): boolean {
+    for (let segment = this.#channel.takeFree(); segment !== null; segment = this.#channel.takeFree())
+      this.#free.push(segment)
+    if (this.#free.length <= recycledSegmentsMax.value) return false
+    this.#disk.remove(`${this.#directory}/${segmentFileName(this.#free.shift() as number)}`)
+    this.checkSpace()
     return true
   }
 
@@ -170,12 +183,29 @@ export class Flusher {
     return this.#spare !== null && this.#spare.filledBytes >= this.#channel.segmentBytes
   }
 
-  #fillSpare(fileOrdinal: number): void {
-    if (this.#spare === null) {
-      const path = `${this.#directory}/${segmentFileName(fileOrdinal)}`
-      this.#spare = { fileOrdinal, file: this.#disk.create(path), filledBytes: 0 }
+  /** One piece of the work: a file that is free is renamed, otherwise a new one is filled bit by bit. */
+  #makeSpare(segment: number): void {
+    this.#spare ??= this.#recycle(segment)
+    const path = `${this.#directory}/${segmentFileName(segment)}`
+    this.#spare ??= { segment, file: this.#disk.create(path), filledBytes: 0 }
+    if (!this.#spareIsReady()) this.#fill(this.#spare)
+  }
+
+  /** Its old content stays: no batch in it has the salt of its new life. */
+  #recycle(segment: number): Spare | null {
+    this.#removeExcess()
+    const own = this.#free.indexOf(segment)
+    const from = own === -1 ? this.#free.shift() : this.#free.splice(own, 1)[0]
+    if (from === undefined) return null
+    const path = `${this.#directory}/${segmentFileName(segment)}`
+    if (from !== segment) {
+      this.#disk.rename(`${this.#directory}/${segmentFileName(from)}`, path)
+      this.#disk.syncDirectory(this.#directory)
     }
-    const spare = this.#spare
+    return { segment, file: this.#disk.open(path, 'write'), filledBytes: this.#channel.segmentBytes }
+  }
+
+  #fill(spare: Spare): void {
     const bytes = Math.min(zeros.length, this.#channel.segmentBytes - spare.filledBytes)
     spare.file.writeAt(zeros, 0, bytes, spare.filledBytes)
     spare.filledBytes += bytes

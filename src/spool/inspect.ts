@@ -1,7 +1,10 @@
 /** What `posthaste spool fsck|stat|dump` and `message show` read. Nothing here writes; a running engine may hold the spool. */
 import type { Disk } from '../ports/disk.ts'
+import { PosthasteError } from '../kernel/errors.ts'
 import { uuidTimeMs } from '../kernel/ids.ts'
-import { intakeLog, outcomeLog, quarantineDirectory, spoolRoot } from './files.ts'
+import { inLog } from '../model/submission.ts'
+import { listCheckpoints, readCheckpoint } from './checkpoint.ts'
+import { mailLogName, outcomeLog, quarantineDirectory, spoolRoot, stragglerLogNumber } from './files.ts'
 import {
   recordHeaderBytes,
   recordPayloadBytes,
@@ -10,31 +13,36 @@ import {
   recordTypes,
   zlibChecksum,
 } from './layout.ts'
-import { OutcomeFold } from './pending.ts'
 import { readOutcome, readSubmission, type StoredOutcome, type StoredSubmission } from './records.ts'
-import { type LogRecovery, scanLog } from './recovery.ts'
+import { type LogRecovery, type RecoveredRecord, scanLog } from './recovery.ts'
+import { mailLogs, QueueTable, scanSpool } from './scan.ts'
 import { eachRecord, openLogFiles, type SegmentFile, walkSegment } from './segments.ts'
 
 export interface LogStat {
   readonly log: string
   readonly segments: number
+  /** Files that wait to be used again are among them. */
   readonly bytes: number
   readonly firstSegment: number
   readonly lastSegment: number
   readonly oldestAtMs: number
 }
 
+const logNames = (disk: Disk): string[] => [...mailLogs(disk).map(mailLogName), outcomeLog]
+
 export function statSpool(disk: Disk): LogStat[] {
-  return [intakeLog, outcomeLog].map((log) => {
-    const { segments } = openLogFiles(disk, `${spoolRoot}/${log}`)
-    for (const { file } of segments) file.close()
+  return logNames(disk).flatMap((log) => {
+    const { segments, spares } = openLogFiles(disk, `${spoolRoot}/${log}`)
+    const [first] = segments
+    // Most spools never have stragglers.
+    if (first === undefined) return []
     return {
       log,
       segments: segments.length,
-      bytes: segments.reduce((sum, { header }) => sum + header.segmentBytes, 0),
-      firstSegment: segments[0]?.header.segment ?? 0,
+      bytes: (segments.length + spares.length) * first.header.segmentBytes,
+      firstSegment: first.header.segment,
       lastSegment: segments.at(-1)?.header.segment ?? 0,
-      oldestAtMs: segments[0]?.header.createdAtMs ?? 0,
+      oldestAtMs: first.header.createdAtMs,
     }
   })
 }
@@ -50,50 +58,85 @@ export interface FsckReport {
     readonly damage: readonly { readonly position: number; readonly bytes: number }[]
     readonly brokenFiles: readonly string[]
   }[]
+  readonly checkpoints: readonly { readonly number: number; readonly whole: boolean }[]
+  /** Why the queue cannot be told; null when it can. */
+  readonly queueLost: string | null
   readonly submissions: number
   readonly pendingRecipients: number
   /** Chunks whose submission was never committed: their clients never saw a 250. */
   readonly orphanChunks: number
+  /** In the queue, and part of their content is gone: ids, or numbers where the record itself is gone. */
   readonly damagedSubmissions: readonly string[]
   readonly quarantined: readonly string[]
 }
 
-/** Maps the spool to the legal states of recovery.ts, or says where it is damaged. */
+/** Reads all logs whole and looks for every legal state that recovery knows. */
 export function fsckSpool(disk: Disk): FsckReport {
-  const fold = new OutcomeFold()
-  const outcomes = scanLog(disk, `${spoolRoot}/${outcomeLog}`, (record) => {
-    if (record.type === recordTypes.outcome) fold.add(record.sequence, readOutcome(record.payload, 0))
-  })
-  const chunks = new Set<number>()
-  const damagedSubmissions: string[] = []
+  const { table, lost, damaged } = tableOf(disk)
+  const outcomes = scanLog(disk, `${spoolRoot}/${outcomeLog}`, () => {})
+  const logs: FsckReport['logs'][number][] = []
   const seen = new Set<number>()
-  let pendingRecipients = 0
-  const used = new Set<number>()
-  const intake = scanLog(disk, `${spoolRoot}/${intakeLog}`, (record) => {
-    if (record.type === recordTypes.chunk) chunks.add(record.position)
-    if (record.type !== recordTypes.submission) return
-    const submission = readSubmission(record.payload, 0)
-    for (const { position } of submission.chunks) used.add(position)
-    if (seen.has(record.sequence)) return
-    seen.add(record.sequence)
-    pendingRecipients += fold.pending(record.sequence, submission.recipients.length).length
-    if (!submission.chunks.every(({ position }) => chunks.has(position))) damagedSubmissions.push(submission.id)
-  })
-  const logs = [describe(intakeLog, intake), describe(outcomeLog, outcomes)]
+  const missing = new Set(table.rows.keys())
+  const damagedSubmissions: string[] = [...damaged]
+  let orphanChunks = 0
+  for (const log of mailLogs(disk)) {
+    const chunks = new Set<number>()
+    const used = new Set<number>()
+    const recovery = scanLog(disk, `${spoolRoot}/${mailLogName(log)}`, (record) => {
+      if (record.type === recordTypes.chunk) chunks.add(record.position)
+      if (record.type !== recordTypes.submission) return
+      seen.add(record.sequence)
+      const submission = readSubmission(record.payload, 0)
+      for (const { position } of submission.chunks) used.add(position)
+      if (!isLivingCopy(table, log, record)) return
+      missing.delete(record.sequence)
+      if (!submission.chunks.every(({ position }) => chunks.has(position))) damagedSubmissions.push(submission.id)
+    })
+    orphanChunks += [...chunks].filter((position) => !used.has(position)).length
+    if (recovery.files.segments.length + recovery.files.broken.length > 0)
+      logs.push(describe(mailLogName(log), recovery))
+  }
+  logs.push(describe(outcomeLog, outcomes))
+  for (const number of missing) damagedSubmissions.push(`number ${number}`)
   return {
     clean:
-      damagedSubmissions.length === 0 && logs.every((log) => log.damage.length === 0 && log.brokenFiles.length === 0),
+      lost === null &&
+      damagedSubmissions.length === 0 &&
+      logs.every((log) => log.damage.length === 0 && log.brokenFiles.length === 0),
     logs,
+    checkpoints: listCheckpoints(disk).map((number) => ({ number, whole: readCheckpoint(disk, number) !== null })),
+    queueLost: lost,
     submissions: seen.size,
-    pendingRecipients,
-    orphanChunks: [...chunks].filter((position) => !used.has(position)).length,
-    damagedSubmissions,
+    pendingRecipients: [...table.rows.values()].reduce((sum, rows) => sum + rows.length, 0),
+    orphanChunks,
+    damagedSubmissions: [...new Set(damagedSubmissions)],
     quarantined: disk.list(`${spoolRoot}/${quarantineDirectory}`),
   }
 }
 
+/** The queue as a start would make it now. */
+function tableOf(disk: Disk): {
+  readonly table: QueueTable
+  readonly lost: string | null
+  readonly damaged: readonly string[]
+} {
+  const table = new QueueTable()
+  try {
+    const { damagedSubmissions } = scanSpool({ disk, checksum: zlibChecksum, sink: table })
+    return { table, lost: null, damaged: damagedSubmissions }
+  } catch (error) {
+    if (!(error instanceof PosthasteError) || error.code !== 'spool_checkpoints_damaged') throw error
+    return { table: new QueueTable(), lost: error.message, damaged: [] }
+  }
+}
+
+/** Of several copies of a record, the one that its rows point to. */
+function isLivingCopy(table: QueueTable, log: number, { sequence, position }: RecoveredRecord): boolean {
+  const place = inLog(log, position)
+  return table.rows.get(sequence)?.some((row) => row.place === place) === true
+}
+
 function describe(log: string, recovery: LogRecovery): FsckReport['logs'][number] {
-  for (const { file } of recovery.files.segments) file.close()
   return {
     log,
     segments: recovery.files.segments.length,
@@ -101,84 +144,84 @@ function describe(log: string, recovery: LogRecovery): FsckReport['logs'][number
     provenThrough: recovery.provenThrough,
     tornBytes: recovery.tornBytes,
     damage: recovery.damage.map(({ position, bytes }) => ({ position, bytes })),
-    brokenFiles: recovery.brokenFiles,
+    brokenFiles: recovery.files.broken,
   }
 }
 
 export interface DumpEntry {
-  readonly sequence: number
+  readonly number: number
   readonly submission: StoredSubmission
   /** SHA-256 is computed over these; null when a chunk is gone. */
   readonly content: Buffer | null
-  /** Every attempt's outcomes, in the order of the log. */
+  /** Attempts' outcomes, in the order of the log, as far as it goes back. */
   readonly outcomes: readonly StoredOutcome[]
   /** Indexes of recipients without a final outcome. */
   readonly pending: readonly number[]
 }
 
-/** Calls back for every submission of the spool with its content and what became of it. Holds the outcomes in memory. */
+/** Calls back for every submission whose record is still there, with its content and what became of it. Holds the outcomes in memory. */
 export function dumpSpool(disk: Disk, onEntry: (entry: DumpEntry) => void): void {
-  const fold = new OutcomeFold()
+  const { table } = tableOf(disk)
   const outcomes = new Map<number, StoredOutcome[]>()
-  const outcomeScan = scanLog(disk, `${spoolRoot}/${outcomeLog}`, (record) => {
+  scanLog(disk, `${spoolRoot}/${outcomeLog}`, (record) => {
     if (record.type !== recordTypes.outcome) return
-    const stored = readOutcome(record.payload, 0)
-    fold.add(record.sequence, stored)
     const list = outcomes.get(record.sequence)
-    if (list === undefined) outcomes.set(record.sequence, [stored])
-    else list.push(stored)
+    if (list === undefined) outcomes.set(record.sequence, [readOutcome(record.payload, 0)])
+    else list.push(readOutcome(record.payload, 0))
   })
-  const chunks = new Map<number, Buffer>()
-  const chunksOf = new Map<number, number[]>()
   const seen = new Set<number>()
-  const intakeScan = scanLog(disk, `${spoolRoot}/${intakeLog}`, (record) => {
-    if (record.type === recordTypes.chunk) {
-      chunks.set(record.position, Buffer.from(record.payload))
-      chunksOf.set(record.sequence, [...(chunksOf.get(record.sequence) ?? []), record.position])
-    }
-    if (record.type !== recordTypes.submission || seen.has(record.sequence)) return
-    seen.add(record.sequence)
-    const submission = readSubmission(record.payload, 0)
-    const parts = submission.chunks.map(({ position }) => chunks.get(position) ?? null)
-    parts.push(record.payload.subarray(submission.inlineOffset, submission.inlineOffset + submission.inlineBytes))
-    onEntry({
-      sequence: record.sequence,
-      submission,
-      content: parts.every((part) => part !== null) ? Buffer.concat(parts) : null,
-      outcomes: outcomes.get(record.sequence) ?? [],
-      pending: fold.pending(record.sequence, submission.recipients.length).map(({ recipient }) => recipient),
+  for (const log of mailLogs(disk)) {
+    const chunks = new Map<number, Buffer>()
+    scanLog(disk, `${spoolRoot}/${mailLogName(log)}`, (record) => {
+      if (record.type === recordTypes.chunk) chunks.set(record.position, Buffer.from(record.payload))
+      if (record.type !== recordTypes.submission || seen.has(record.sequence)) return
+      const rows = table.rows.get(record.sequence)
+      if (rows !== undefined && !isLivingCopy(table, log, record)) return
+      seen.add(record.sequence)
+      const submission = readSubmission(record.payload, 0)
+      const parts = submission.chunks.map(({ position }) => chunks.get(position) ?? null)
+      parts.push(record.payload.subarray(submission.inlineOffset, submission.inlineOffset + submission.inlineBytes))
+      onEntry({
+        number: record.sequence,
+        submission,
+        content: parts.every((part) => part !== null) ? Buffer.concat(parts) : null,
+        outcomes: outcomes.get(record.sequence) ?? [],
+        pending: rows?.map(({ recipient }) => recipient).sort((a, b) => a - b) ?? [],
+      })
+      for (const { position } of submission.chunks) chunks.delete(position)
     })
-    for (const position of chunksOf.get(record.sequence) ?? []) chunks.delete(position)
-    chunksOf.delete(record.sequence)
-  })
-  for (const { file } of [...outcomeScan.files.segments, ...intakeScan.files.segments]) file.close()
+  }
 }
 
 export interface FoundSubmission {
-  readonly sequence: number
+  readonly number: number
   readonly submission: StoredSubmission
   readonly outcomes: readonly StoredOutcome[]
 }
 
 /**
  * Looks for a submission by its public id in the files, for one that no slot knows any more. Its id says when it was made, so only segments
- * of that time are read. Null when it is not there: never accepted, or its records are gone.
+ * of that time are read, and the stragglers. Null when it is not there: never accepted, or its records are gone.
  */
 export function findSubmission(disk: Disk, id: Buffer): FoundSubmission | null {
   const acceptedAtMs = uuidTimeMs(id)
-  let found: { sequence: number; submission: StoredSubmission } | null = null
-  // The commit follows the id by as long as its content took to arrive.
-  scanTime(disk, intakeLog, acceptedAtMs - 60_000, acceptedAtMs + 3_600_000, (type, sequence, payload) => {
-    if (type !== recordTypes.submission || !payload.subarray(0, 16).equals(id)) return
-    found = { sequence, submission: readSubmission(payload, 0) }
-  })
-  const hit = found as { sequence: number; submission: StoredSubmission } | null
+  let found: { number: number; submission: StoredSubmission } | null = null
+  for (const log of mailLogs(disk)) {
+    // The commit follows the id by as long as its content took to arrive.
+    const until = log === stragglerLogNumber ? Number.POSITIVE_INFINITY : acceptedAtMs + 3_600_000
+    scanTime(disk, mailLogName(log), acceptedAtMs - 60_000, until, (type, number, payload) => {
+      if (type !== recordTypes.submission || !payload.subarray(0, 16).equals(id)) return
+      found = { number, submission: readSubmission(payload, 0) }
+    })
+    if (found !== null) break
+  }
+  const hit = found as { number: number; submission: StoredSubmission } | null
   if (hit === null) return null
   const outcomes: StoredOutcome[] = []
-  scanTime(disk, outcomeLog, acceptedAtMs - 60_000, Number.POSITIVE_INFINITY, (_type, sequence, payload) => {
-    if (sequence === hit.sequence) outcomes.push(readOutcome(payload, 0))
+  scanTime(disk, outcomeLog, acceptedAtMs - 60_000, Number.POSITIVE_INFINITY, (type, number, payload) => {
+    if (type === recordTypes.outcome && number === hit.number) outcomes.push(readOutcome(payload, 0))
   })
-  return { sequence: hit.sequence, submission: hit.submission, outcomes }
+  return { ...hit, outcomes }
 }
 
 function scanTime(
@@ -186,19 +229,23 @@ function scanTime(
   log: string,
   fromMs: number,
   toMs: number,
-  onRecord: (type: number, sequence: number, payload: Buffer) => void,
+  onRecord: (type: number, number: number, payload: Buffer) => void,
 ): void {
   const { segments } = openLogFiles(disk, `${spoolRoot}/${log}`)
   for (const [i, segment] of segments.entries()) {
     const nextCreatedAtMs = segments[i + 1]?.header.createdAtMs ?? Number.POSITIVE_INFINITY
-    if (segment.header.createdAtMs <= toMs && nextCreatedAtMs >= fromMs) readSegment(segment, onRecord)
-    segment.file.close()
+    if (segment.header.createdAtMs <= toMs && nextCreatedAtMs >= fromMs) readSegment(disk, segment, onRecord)
   }
 }
 
-function readSegment(segment: SegmentFile, onRecord: (type: number, sequence: number, payload: Buffer) => void): void {
+function readSegment(
+  disk: Disk,
+  segment: SegmentFile,
+  onRecord: (type: number, number: number, payload: Buffer) => void,
+): void {
   const ignoreDamage = (): void => {}
   walkSegment(
+    disk,
     segment,
     0,
     zlibChecksum,

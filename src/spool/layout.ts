@@ -18,7 +18,8 @@ export const blockBytes = 4 * KiB
 export const segmentHeaderBytes = blockBytes
 export const batchHeaderBytes = 64
 export const recordHeaderBytes = 20
-export const formatVersion = 1
+/** 2: a file is named after its segment. In 1 the two could drift apart. */
+export const formatVersion = 2
 
 /** Continues a CRC-32 over `bytes`. Injected, so that the simulation can take it away and must then fail. */
 export type Checksum = (bytes: Uint8Array, seed: number) => number

@@ -4,11 +4,16 @@
  */
 import type { Disk } from '../ports/disk.ts'
 import { Channel, type ChannelMemory } from './channel.ts'
+import { CheckpointFiles, type CheckpointMemory } from './checkpoint-files.ts'
 import { Flusher } from './flusher.ts'
 import { spoolRoot } from './files.ts'
 
 export interface LogThreadMemory {
+  /** The outcome log first, then every log that holds mail. */
   readonly channels: readonly ChannelMemory[]
+  /** Logs 0 … n−1 take mail now. */
+  readonly intakeLogs: number
+  readonly checkpoint: CheckpointMemory
   /** [0] counts wakes, [1] asks it to stop. */
   readonly wake: SharedArrayBuffer
 }
@@ -25,20 +30,28 @@ const idleMs = 1_000
 /** Runs until asked to stop. Blocks its thread. */
 export function runLogThread(options: LogThreadOptions): void {
   const wake = new Int32Array(options.memory.wake)
-  const flushers = options.memory.channels.map((memory) => {
-    const channel = new Channel(memory)
-    return new Flusher({
-      disk: options.disk,
-      channel,
-      directory: `${spoolRoot}/${memory.name}`,
-      reserveBytes: options.reserveBytes,
-      onError: (error) => options.onError(memory.name, error),
-    })
+  const channels = options.memory.channels.map((memory) => new Channel(memory))
+  const flushers = channels.map(
+    (channel) =>
+      new Flusher({
+        disk: options.disk,
+        channel,
+        directory: `${spoolRoot}/${channel.name}`,
+        reserveBytes: options.reserveBytes,
+        onError: (error) => options.onError(channel.name, error),
+      }),
+  )
+  const checkpoint = new CheckpointFiles({
+    disk: options.disk,
+    memory: options.memory.checkpoint,
+    // Its reader is the scheduler, who writes checkpoints.
+    onDone: () => channels[0]?.wakeOwner(),
   })
   while (Atomics.load(wake, 1) === 0) {
     const seen = Atomics.load(wake, 0)
     let worked = false
     for (const flusher of flushers) worked = flusher.step() || worked
+    worked = checkpoint.step() || worked
     if (worked) continue
     if (Atomics.wait(wake, 0, seen, idleMs) === 'timed-out') for (const flusher of flushers) flusher.checkSpace()
   }
@@ -47,6 +60,7 @@ export function runLogThread(options: LogThreadOptions): void {
     flusher.drain()
     flusher.close()
   }
+  checkpoint.close()
 }
 
 /** For an owner that has planned its first segment: the thread makes its file while nobody waits for it. */

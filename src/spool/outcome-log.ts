@@ -41,6 +41,11 @@ export class OutcomeLog {
     return this.#waiting.size === 0 && this.#writer.backlogBytes < this.#writer.channel.windowBytes / 2
   }
 
+  /** Everything appended so far stands before this position; null while some of it waits for room. */
+  get end(): number | null {
+    return this.#waiting.size > 0 ? null : this.#writer.endOfOpenBatch
+  }
+
   /** Nothing that was appended would be lost by a crash now. */
   get onDisk(): boolean {
     const { channel, openBatchBytes } = this.#writer

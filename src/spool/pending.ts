@@ -17,6 +17,8 @@ interface RecipientState {
   mayBeDuplicate: boolean
 }
 
+export type KnownRecipient = Readonly<RecipientState>
+
 export class OutcomeFold {
   readonly #bySequence = new Map<number, Map<number, RecipientState>>()
 
@@ -40,6 +42,11 @@ export class OutcomeFold {
       }
       recipients.set(recipient, state)
     }
+  }
+
+  /** Undefined when no outcome speaks of it. */
+  stateOf(sequence: number, recipient: number): KnownRecipient | undefined {
+    return this.#bySequence.get(sequence)?.get(recipient)
   }
 
   /** Recipients of a submission that still wait for an end. */

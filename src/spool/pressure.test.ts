@@ -6,8 +6,8 @@ import { KiB, MiB } from '../kernel/units.ts'
 import { isFailure } from '../ports/submissions.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
-import { headFor, openRig, smallSpool, submit, type SpoolRig } from '../../test/support/spool-rig.ts'
-import { Channel, dumpSpool, Flusher, makeSpoolMemory, makeSpoolDirectories, spoolRoot } from './spool.ts'
+import { headFor, openRig, pendingOf, smallSpool, submit, type SpoolRig } from '../../test/support/spool-rig.ts'
+import { type Arrival, Channel, dumpSpool, Flusher, makeSpoolMemory, makeSpoolDirectories, spoolRoot } from './spool.ts'
 
 const outcome: Outcome = {
   kind: 'bounced',
@@ -28,8 +28,8 @@ const attempt = {
   envelopeMs: -1,
   finishedMs: 0,
 }
-const bounce = (rig: SpoolRig, sequence: number): void =>
-  rig.spool.outcomes.append(sequence, {
+const bounce = (rig: SpoolRig, number: number): void =>
+  rig.spool.outcomes.append(number, {
     log: 0,
     atMs: 1,
     attempt,
@@ -44,7 +44,7 @@ test('more outcomes at once than the window holds: all of them reach the disk, i
   }
   rig.settle()
   assert.ok(rig.spool.outcomes.hasRoom)
-  for (const { sequence } of rig.seen) bounce(rig, sequence)
+  for (const { number } of rig.seen) bounce(rig, number)
   assert.deepEqual([rig.spool.outcomes.hasRoom, rig.spool.outcomes.onDisk], [false, false])
   rig.settle()
   assert.deepEqual([rig.spool.outcomes.hasRoom, rig.spool.outcomes.onDisk], [true, true])
@@ -58,7 +58,7 @@ test('more outcomes at once than the window holds: all of them reach the disk, i
 
 test('a source that pauses is let go on, even when a commit may be larger than the window', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: MiB, windowBytes: MiB, commitBytesMax: 16 * MiB } })
-  const transaction = rig.spool.submissions.begin(0)
+  const transaction = rig.submissions.begin(0)
   assert.ok(!isFailure(transaction))
   const piece = Buffer.alloc(70 * KiB, 'a')
   let goOn = false
@@ -75,7 +75,7 @@ test('a source that pauses is let go on, even when a commit may be larger than t
 
 test('a transaction that is given up while it waits for room leaves the others alone', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: MiB, windowBytes: MiB } })
-  const [one, other] = [rig.spool.submissions.begin(0), rig.spool.submissions.begin(0)]
+  const [one, other] = [rig.submissions.begin(0), rig.submissions.begin(0)]
   assert.ok(!isFailure(one) && !isFailure(other))
   const piece = Buffer.alloc(70 * KiB, 'a')
   while (one.append(piece, 0, piece.length));
@@ -91,7 +91,7 @@ test('a transaction that is given up while it waits for room leaves the others a
     rig.seen.map(({ submission }) => submission.contentBytes),
     [piece.length],
   )
-  assert.equal(rig.spool.submissions.openTransactions, 0)
+  assert.equal(rig.submissions.openTransactions, 0)
 })
 
 test('a client whose content ends after the disk has failed hears 451 as well', async () => {
@@ -103,7 +103,7 @@ test('a client whose content ends after the disk has failed hears 451 as well', 
   })
   const rig = openRig({ disk })
   rig.settle()
-  const late = rig.spool.submissions.begin(0)
+  const late = rig.submissions.begin(0)
   assert.ok(!isFailure(late))
   failing = true
   submit(rig, Buffer.from('a: b\r\n\r\n'), (failure) => assert.equal(failure?.code, 'spool_broken'))
@@ -112,7 +112,7 @@ test('a client whose content ends after the disk has failed hears 451 as well', 
     late.commit(headFor(['a@x.example']), (failure) => resolve(failure?.smtp)),
   )
   assert.equal(said, '451 4.3.0')
-  assert.equal(rig.spool.submissions.openTransactions, 0)
+  assert.equal(rig.submissions.openTransactions, 0)
 })
 
 test('recovery writes more than a window again, with no more polls than the log thread gives wakes', () => {
@@ -127,18 +127,19 @@ test('recovery writes more than a window again, with no more polls than the log 
       again.spool.channels.reduce((sum, { flags }) => sum + Atomics.load(flags, Channel.doneFlag), 0)
     for (let seen = -1; seen !== wakes(); ) {
       seen = wakes()
-      again.spool.poll(() => assert.fail('nothing is new'))
+      again.spool.poll()
+      assert.equal(again.seen.length, 0, 'nothing is new')
       for (const flusher of again.flushers) while (flusher.step());
     }
     assert.ok(again.spool.settled())
-    assert.equal(again.spool.takePending().length, 10)
+    assert.equal(pendingOf(again).length, 10)
   }
 })
 
 test('the log thread may look before the owner has said where its log begins', () => {
   const disk = new SimulatedDisk()
-  makeSpoolDirectories(disk)
-  const [memory] = makeSpoolMemory(smallSpool).channels
+  makeSpoolDirectories(disk, 1)
+  const [memory] = makeSpoolMemory(disk, smallSpool, 1).channels
   assert.ok(memory)
   const channel = new Channel(memory)
   const errors: unknown[] = []
@@ -155,7 +156,7 @@ test('sizes that do not fit each other, and segments of another size than before
     [MiB, 32 * MiB],
   ] as const) {
     const config = { ...smallSpool, segmentBytes, windowBytes }
-    assert.throws(() => makeSpoolMemory(config), { code: 'spool_sizes', exitCode: 78 })
+    assert.throws(() => makeSpoolMemory(new SimulatedDisk(), config, 1), { code: 'spool_sizes', exitCode: 78 })
   }
   const rig = openRig()
   submit(rig, Buffer.from('a: b\r\n\r\n'), () => {})
@@ -173,7 +174,7 @@ test('starts without any mail in between write the same few records again, not e
     const again = openRig({ disk: rig.disk, random: seededRandom(start + 2) })
     again.settle()
     rewritten.push(again.spool.recovery.rewritten)
-    assert.equal(again.spool.takePending().length, 3)
+    assert.equal(pendingOf(again).length, 3)
   }
   assert.deepEqual(rewritten, [2, 0, 0, 0, 0, 0])
 })
@@ -205,8 +206,8 @@ test('a backlog over many segments is read with at most 64 files open, none of t
     rig.settle()
   }
   ;[opened, most] = [0, 0]
-  const read = async ({ position, sequence }: (typeof rig.seen)[number]): Promise<void> => {
-    const { payloadBytes } = await rig.spool.records.fromFile(position, sequence)
+  const read = async ({ place, number }: Arrival): Promise<void> => {
+    const { payloadBytes } = await rig.spool.records.fromFile(place, number)
     assert.ok(payloadBytes > 20_000)
   }
   for (const seen of rig.seen) await read(seen)

@@ -3,13 +3,15 @@
  */
 import { invariant } from '../kernel/assert.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
+import { logOf, valueOf } from '../model/submission.ts'
 import { MessageDamaged } from '../ports/messages.ts'
 import { Channel } from './channel.ts'
-import { segmentFileName, spoolRoot } from './files.ts'
+import { mailLogName, mailLogNumber, segmentFileName, spoolRoot } from './files.ts'
 import {
   batchHeaderBytes,
   type Checksum,
   peekBatchHeader,
+  readSegmentHeader,
   recordHeaderBytes,
   recordIsWhole,
   recordPayloadBytes,
@@ -19,25 +21,51 @@ import {
   segmentHeaderBytes,
   zlibChecksum,
 } from './layout.ts'
+import { openFilesMax } from './limits.ts'
 
 /** Calls `onRecord` once for every record that becomes durable, in order. `bytes[at]` is the payload's first byte, valid during the call. */
 export class TailReader {
   readonly #channel: Channel
-  readonly #onRecord: (type: RecordType, sequence: number, position: number, bytes: Buffer, at: number) => void
+  readonly #onRecord: (
+    type: RecordType,
+    number: number,
+    position: number,
+    bytes: Buffer,
+    at: number,
+    payloadBytes: number,
+  ) => void
   #position: number
+  /** Records before this one were written by recovery, and are known. */
+  #knownTo = 0
 
   constructor(
     channel: Channel,
-    onRecord: (type: RecordType, sequence: number, position: number, bytes: Buffer, at: number) => void,
+    onRecord: (
+      type: RecordType,
+      number: number,
+      position: number,
+      bytes: Buffer,
+      at: number,
+      payloadBytes: number,
+    ) => void,
   ) {
     this.#channel = channel
     this.#onRecord = onRecord
     this.#position = channel.committedTo
   }
 
+  get name(): string {
+    return this.#channel.name
+  }
+
   /** Position up to which everything has been read. */
   get position(): number {
     return this.#position
+  }
+
+  /** Everything before `position` is known already. */
+  pass(position: number): void {
+    this.#knownTo = position
   }
 
   poll(): void {
@@ -56,11 +84,15 @@ export class TailReader {
       let at = batchAt + batchHeaderBytes
       for (let i = 0; i < header.records; i++) {
         const position = this.#position + (at - batchAt)
-        this.#onRecord(recordType(window, at), recordSequence(window, at), position, window, at + recordHeaderBytes)
-        at += recordHeaderBytes + recordPayloadBytes(window, at)
+        const payloadBytes = recordPayloadBytes(window, at)
+        const payloadAt = at + recordHeaderBytes
+        if (position >= this.#knownTo)
+          this.#onRecord(recordType(window, at), recordSequence(window, at), position, window, payloadAt, payloadBytes)
+        at = payloadAt + payloadBytes
       }
       this.#position += header.spanBytes
     }
+    this.#channel.setReadTo(this.#position)
   }
 }
 
@@ -71,84 +103,81 @@ export interface RecordView {
   readonly payloadBytes: number
 }
 
-/** Which file holds a segment, and under which salt. */
-export interface SegmentPlace {
-  readonly fileOrdinal: number
-  readonly salt: number
-}
-
-/** Segment files kept open for reading: 64 × 64 MiB are a backlog of 4 GiB without an open per message. */
-const openFilesMax = 64
-
 interface OpenFile {
   readonly file: DiskFile
+  readonly salt: number
   /** Reads under way: a file is closed under none of them. */
   readers: number
 }
 
-/** Single records by position. Keeps the files that were read last open. */
+/**
+ * Single records by place. A place that somebody waits for points into a segment that is not used again; which salt it has its own header says. Keeps
+ * the files that were read last open.
+ */
 export class RecordReader {
   readonly #disk: Disk
-  readonly #channel: Channel
-  readonly #places: ReadonlyMap<number, SegmentPlace>
+  readonly #channels = new Map<number, Channel>()
+  readonly #segmentBytes: number
   readonly #checksum: Checksum
-  /** The one read longest ago comes first. */
-  readonly #files = new Map<number, OpenFile>()
+  /** By place of the segment's begin; the one read longest ago comes first. */
+  readonly #files = new Map<string, OpenFile>()
 
-  constructor(
-    disk: Disk,
-    channel: Channel,
-    places: ReadonlyMap<number, SegmentPlace>,
-    checksum: Checksum = zlibChecksum,
-  ) {
+  /** @param channels of the logs that hold mail; for any other log there is no window, only its files. */
+  constructor(disk: Disk, channels: readonly Channel[], segmentBytes: number, checksum: Checksum = zlibChecksum) {
     this.#disk = disk
-    this.#channel = channel
-    this.#places = places
+    this.#segmentBytes = segmentBytes
     this.#checksum = checksum
+    for (const channel of channels) {
+      const log = mailLogNumber(channel.name)
+      if (log !== null) this.#channels.set(log, channel)
+    }
   }
 
-  /** The record if the window still holds it: a view, to be copied before anything else runs. */
-  fromWindow(position: number, sequence: number): RecordView | null {
-    const { window, windowBytes, writtenTo } = this.#channel
-    if (writtenTo - position > windowBytes || position >= this.#channel.closedTo) return null
+  /** The record if the window still holds it: a view, to be copied before anything else runs, and then to be trusted only if `stillThere`. */
+  fromWindow(place: number, number: number): RecordView | null {
+    const channel = this.#channels.get(logOf(place))
+    const position = valueOf(place)
+    if (channel === undefined || !channel.begun) return null
+    const { window, windowBytes, writtenTo } = channel
+    if (writtenTo - position > windowBytes || position >= channel.closedTo) return null
+    // Another life of the log, before this process.
+    if (position < channel.beganAt) return null
     const at = position % windowBytes
-    if (recordSequence(window, at) !== sequence) return null
+    if (recordSequence(window, at) !== number) return null
     return { bytes: window, at: at + recordHeaderBytes, payloadBytes: recordPayloadBytes(window, at) }
   }
 
+  /** Asked after copying, by whoever is not the log's owner: was nothing written over the record meanwhile? */
+  stillThere(place: number): boolean {
+    const channel = this.#channels.get(logOf(place))
+    return channel !== undefined && channel.writtenTo - valueOf(place) <= channel.windowBytes
+  }
+
   /** The record from its file, checked. @throws MessageDamaged when it is not what was committed. */
-  async fromFile(position: number, sequence: number, expectedBytes = 16 * 1024): Promise<RecordView> {
-    const segment = Math.floor(position / this.#channel.segmentBytes)
-    const where = this.#places.get(segment)
-    if (where === undefined) throw new MessageDamaged(`segment ${segment} of ${this.#channel.name} is gone`)
-    const open = this.#open(where.fileOrdinal)
+  async fromFile(place: number, number: number, expectedBytes = 16 * 1024): Promise<RecordView> {
+    const open = this.#open(logOf(place), Math.floor(valueOf(place) / this.#segmentBytes))
     open.readers += 1
     try {
-      return await this.#read(open.file, where.salt, position, sequence, expectedBytes)
+      return await this.#read(open, place, number, expectedBytes)
     } finally {
       open.readers -= 1
     }
   }
 
-  async #read(
-    file: DiskFile,
-    salt: number,
-    position: number,
-    sequence: number,
-    expectedBytes: number,
-  ): Promise<RecordView> {
-    const offset = position % this.#channel.segmentBytes
+  async #read({ file, salt }: OpenFile, place: number, number: number, expectedBytes: number): Promise<RecordView> {
+    const name = mailLogName(logOf(place))
+    const position = valueOf(place)
+    const offset = position % this.#segmentBytes
     let bytes = await read(file, offset, recordHeaderBytes + expectedBytes)
     const whole = bytes.length < recordHeaderBytes ? 0 : recordHeaderBytes + recordPayloadBytes(bytes, 0)
-    if (whole > this.#channel.segmentBytes)
-      throw new MessageDamaged(`record at ${position} of ${this.#channel.name} has no sane length`)
+    if (whole > this.#segmentBytes) throw new MessageDamaged(`record at ${position} of ${name} has no sane length`)
     if (whole > bytes.length) bytes = await read(file, offset, whole)
     if (
       bytes.length < recordHeaderBytes ||
       !recordIsWhole(bytes, 0, salt, this.#checksum) ||
-      recordSequence(bytes, 0) !== sequence
+      recordSequence(bytes, 0) !== number
     ) {
-      throw new MessageDamaged(`record at ${position} of ${this.#channel.name} fails its checksum`)
+      throw new MessageDamaged(`record at ${position} of ${name} fails its checksum`)
     }
     return { bytes, at: recordHeaderBytes, payloadBytes: whole - recordHeaderBytes }
   }
@@ -158,26 +187,42 @@ export class RecordReader {
     this.#files.clear()
   }
 
-  #open(fileOrdinal: number): OpenFile {
-    let open = this.#files.get(fileOrdinal)
+  #open(log: number, segment: number): OpenFile {
+    const path = `${spoolRoot}/${mailLogName(log)}/${segmentFileName(segment)}`
+    let open = this.#files.get(path)
     if (open === undefined) {
       this.#closeOldest()
-      const file = this.#disk.open(`${spoolRoot}/${this.#channel.name}/${segmentFileName(fileOrdinal)}`, 'read')
-      open = { file, readers: 0 }
-    } else this.#files.delete(fileOrdinal)
-    this.#files.set(fileOrdinal, open)
+      open = openSegment(this.#disk, path, segment)
+    } else this.#files.delete(path)
+    this.#files.set(path, open)
     return open
   }
 
   #closeOldest(): void {
-    if (this.#files.size < openFilesMax) return
-    for (const [fileOrdinal, { file, readers }] of this.#files) {
+    if (this.#files.size < openFilesMax.value) return
+    for (const [path, { file, readers }] of this.#files) {
       if (readers > 0) continue
       file.close()
-      this.#files.delete(fileOrdinal)
+      this.#files.delete(path)
       return
     }
   }
+}
+
+function openSegment(disk: Disk, path: string, segment: number): OpenFile {
+  let file: DiskFile
+  try {
+    file = disk.open(path, 'read')
+  } catch (cause) {
+    throw new MessageDamaged(`${path} cannot be opened: ${(cause as Error).message}`, { cause })
+  }
+  const head = Buffer.alloc(segmentHeaderBytes)
+  const header = readSegmentHeader(head.subarray(0, file.readAt(head, 0, head.length, 0)))
+  if (header?.segment !== segment) {
+    file.close()
+    throw new MessageDamaged(`${path} is not segment ${segment}`)
+  }
+  return { file, salt: header.salt, readers: 0 }
 }
 
 async function read(file: DiskFile, offset: number, length: number): Promise<Buffer> {

@@ -1,18 +1,22 @@
 /**
- * From what is on disk to what is true. This issue's recovery reads every log whole; checkpoints will shorten the way, not the rules.
+ * From what is on disk to what is true: the part that reads one log. A checkpoint shortens the way, not the rules: with one, segments before its position are
+ * not looked at.
  *
  * Legal states of a log after a crash, and what recovery makes of them. Anything else is damage.
  *
  *   on disk                                                     what it means                             what is done
  *   ----------------------------------------------------------  ----------------------------------------  -----------------------------------------
  *   no file, or directory missing                               first start                               start at segment 1
- *   file shorter than a segment or blank, without header        died while making a spare file            removed
+ *   file shorter than a segment, without header                 died while making a spare file            removed
+ *   blank, or under another name than its header's segment      made or renamed for a segment to come     used again
  *   header, no batch                                            died before the first commit in it        segment is skipped
  *   whole batches, then blank                                   died between commits                      all of it is read
  *   whole batches, then anything else, unproven                 died during a commit (torn tail)          cut there; bytes counted
  *   whole batch, unproven                                       written, perhaps not synced               read, and written again into a new segment
  *   chunks without a submission record                          died or gave up before the commit         ignored, counted as orphans
- *   same submission in two segments                             was written again by an earlier recovery  the later copy counts
+ *   same submission in two segments                             was written again by an earlier recovery, the later copy counts
+ *                                                               or carried to the stragglers
+ *   a gap in the row of segments                                reclaimed                                 nothing
  *
  *   a gap that a later batch or segment proves committed        damage                                    copied to quarantine, counted, alarm
  *   a submission whose chunk is gone                            damage                                    listed as damaged, never sent
@@ -38,6 +42,7 @@ import {
 import {
   type DamagedStretch,
   eachRecord,
+  isNamedAfter,
   type LogFiles,
   openLogFiles,
   type SegmentFile,
@@ -55,18 +60,25 @@ export interface RecoveredRecord {
 export interface LogRecovery {
   readonly files: LogFiles
   readonly nextSegment: number
-  readonly nextFileOrdinal: number
   readonly nextBatch: number
   readonly provenThrough: number
-  /** Highest sequence seen in any record. */
-  readonly sequenceMax: number
   readonly records: number
   /** To be written again before anything else. Copies. */
   readonly unproven: readonly RecoveredRecord[]
   readonly tornBytes: number
   readonly damage: readonly (DamagedStretch & { readonly segment: SegmentFile })[]
-  readonly brokenFiles: readonly string[]
 }
+
+/** What a checkpoint knows of a log. */
+export interface KnownLog {
+  /** Everything before is known already, and was on disk when it became known: its records are not reported. */
+  readonly position: number
+  /** Lowest numbers that may be given next; the segments that had lower ones may be gone. */
+  readonly nextSegment: number
+  readonly nextBatch: number
+}
+
+const nothingKnown: KnownLog = { position: 0, nextSegment: 1, nextBatch: 1 }
 
 /**
  * Reads the log in `directory`, record by record in order. Changes nothing on disk.
@@ -76,31 +88,36 @@ export function scanLog(
   disk: Disk,
   directory: string,
   onRecord: (record: RecoveredRecord) => void,
+  known: KnownLog = nothingKnown,
   checksum: Checksum = zlibChecksum,
 ): LogRecovery {
+  const from = known.position
   const files = openLogFiles(disk, directory)
-  refuseNewerFormat(files, directory)
+  refuseNewerFormat(files)
   const damage: (DamagedStretch & { segment: SegmentFile })[] = []
-  let nextBatch = 1
-  let sequenceMax = 0
+  let nextBatch = known.nextBatch
   let records = 0
   let tornBytes = 0
-  let provenThrough = 0
+  let provenThrough = from
   let unproven: RecoveredRecord[] = []
   for (const { header } of files.segments) provenThrough = Math.max(provenThrough, header.previousEnd)
+  const first = firstToRead(files.segments, from)
 
   for (const [i, segment] of files.segments.entries()) {
+    if (i < first) continue
     nextBatch = Math.max(nextBatch, segment.header.firstBatch)
     const end = walkSegment(
+      disk,
       segment,
       files.segments[i + 1]?.header.previousEnd ?? 0,
       checksum,
       (batch) => {
-        nextBatch = batch.header.batch + 1
+        nextBatch = Math.max(nextBatch, batch.header.batch + 1)
         if (batch.header.committedThrough > provenThrough) {
           provenThrough = batch.header.committedThrough
           unproven = unproven.filter((record) => record.position >= provenThrough)
         }
+        if (batch.position < from) return
         eachRecord(batch, (at, position) => {
           const payload = batch.bytes.subarray(
             at + recordHeaderBytes,
@@ -112,7 +129,6 @@ export function scanLog(
             position,
             payload,
           }
-          sequenceMax = Math.max(sequenceMax, record.sequence)
           records += 1
           if (batch.position >= provenThrough) unproven.push({ ...record, payload: Buffer.from(payload) })
           onRecord(record)
@@ -125,25 +141,28 @@ export function scanLog(
   const last = files.segments.at(-1)
   return {
     files,
-    nextSegment: (last?.header.segment ?? 0) + 1,
-    nextFileOrdinal: files.fileOrdinalMax + 1,
+    nextSegment: Math.max((last?.header.segment ?? 0) + 1, known.nextSegment),
     nextBatch,
     provenThrough,
-    sequenceMax,
     records,
     unproven,
     tornBytes,
     damage,
-    brokenFiles: files.headerless.filter((file) => !file.blank).map((file) => file.path),
   }
 }
 
-function refuseNewerFormat(files: LogFiles, directory: string): void {
-  for (const { header, fileOrdinal } of files.segments) {
+/** The segment that holds `from`, and the last one in any case: it says which batch comes next. */
+function firstToRead(segments: readonly SegmentFile[], from: number): number {
+  const at = segments.findLastIndex(({ header }) => header.segment * header.segmentBytes <= from)
+  return Math.max(0, at)
+}
+
+function refuseNewerFormat(files: LogFiles): void {
+  for (const { header, path } of files.segments) {
     if (header.version <= formatVersion) continue
     throw new PosthasteError(
       'spool_newer_format',
-      `${directory}/${segmentFileName(fileOrdinal)} has format ${header.version}, this program reads up to ${formatVersion}`,
+      `${path} has format ${header.version}, this program reads up to ${formatVersion}`,
       'start the newer version that wrote it, or point `data` at another directory; nothing was changed',
       { exitCode: 78 },
     )
@@ -153,25 +172,39 @@ function refuseNewerFormat(files: LogFiles, directory: string): void {
 /** Sets aside what recovery found damaged, and removes files that were never finished. Returns the copies' names. */
 export function quarantineDamage(disk: Disk, directory: string, quarantine: string, recovery: LogRecovery): string[] {
   const kept: string[] = []
-  if (recovery.damage.length > 0 || recovery.brokenFiles.length > 0) disk.makeDirectory(quarantine)
+  const { broken, unfinished } = recovery.files
+  if (recovery.damage.length > 0 || broken.length > 0) disk.makeDirectory(quarantine)
   for (const { position, bytes, segment } of recovery.damage) {
-    const name = `${quarantine}/${directory.replaceAll('/', '-')}-${segment.header.segment}-${position % segment.header.segmentBytes}.bin`
+    const offset = position % segment.header.segmentBytes
+    const name = `${quarantine}/${directory.replaceAll('/', '-')}-${segment.header.segment}-${offset}.bin`
     if (disk.list(quarantine).includes(name.slice(quarantine.length + 1))) continue
-    const copy = Buffer.alloc(bytes)
-    const length = segment.file.readAt(copy, 0, bytes, position % segment.header.segmentBytes)
-    const file = disk.create(name)
-    file.writeAt(copy, 0, length, 0)
-    file.dataSync()
-    file.close()
+    copyStretch(disk, segment.path, offset, bytes, name)
     kept.push(name)
   }
-  for (const path of recovery.brokenFiles) {
+  for (const path of broken) {
     const name = `${quarantine}/${path.replaceAll('/', '-')}`
     disk.rename(path, name)
     kept.push(name)
   }
-  for (const file of recovery.files.headerless) if (file.blank) disk.remove(file.path)
+  for (const path of unfinished) disk.remove(path)
+  // Format 1: a name never lies below its segment, so in rising order each name is free when its turn comes.
+  for (const { path, header } of recovery.files.segments) {
+    if (isNamedAfter(path, header.segment)) continue
+    disk.rename(path, `${directory}/${segmentFileName(header.segment)}`)
+    disk.syncDirectory(directory)
+  }
   if (kept.length > 0) disk.syncDirectory(quarantine)
-  if (recovery.files.headerless.length > 0) disk.syncDirectory(directory)
+  if (broken.length + unfinished.length > 0) disk.syncDirectory(directory)
   return kept
+}
+
+function copyStretch(disk: Disk, from: string, offset: number, bytes: number, to: string): void {
+  const source = disk.open(from, 'read')
+  const copy = Buffer.alloc(bytes)
+  const length = source.readAt(copy, 0, bytes, offset)
+  source.close()
+  const file = disk.create(to)
+  file.writeAt(copy, 0, length, 0)
+  file.dataSync()
+  file.close()
 }

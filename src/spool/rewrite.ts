@@ -1,23 +1,25 @@
 /** The end of recovery: what nothing proves to be on disk is written again, and comes out of the tail like anything else. */
-import type { Channel } from './channel.ts'
+import { inLog } from '../model/submission.ts'
 import { recordTypes } from './layout.ts'
-import { TailReader } from './reader.ts'
-import { readSubmission, type StoredSubmission, submissionBytes, writeSubmission } from './records.ts'
+import { readSubmission, submissionBytes, writeSubmission } from './records.ts'
 import type { RecoveredRecord } from './recovery.ts'
-import type { PendingSubmission } from './scan.ts'
+import { chunkSpan, type RecordPlace } from './scan.ts'
 import type { LogWriter } from './writer.ts'
 
 /** Writes unproven records again, as far as the window has room; the rest follows with the next poll. */
 export class Rewrite {
   readonly #writer: LogWriter
+  readonly #log: number
   readonly #todo: RecoveredRecord[]
-  readonly #moved = new Map<number, number>()
+  readonly #movedChunks = new Map<number, number>()
+  readonly #moved = new Map<number, RecordPlace>()
   #endsAt = 0
   #proven = false
   #done = false
 
-  constructor(writer: LogWriter, unproven: readonly RecoveredRecord[]) {
+  constructor(writer: LogWriter, log: number, unproven: readonly RecoveredRecord[]) {
     this.#writer = writer
+    this.#log = log
     // What an earlier process said of itself is not true of this one.
     this.#todo = unproven.filter(({ type }) => type !== recordTypes.run).reverse()
     this.poll()
@@ -32,12 +34,19 @@ export class Rewrite {
     return this.#endsAt
   }
 
+  /** Where submissions stand now, by number. */
+  get moved(): ReadonlyMap<number, RecordPlace> {
+    return this.#moved
+  }
+
   poll(): void {
     for (let record = this.#todo.at(-1); record !== undefined; record = this.#todo.at(-1)) {
       if (!this.#writer.hasRoomFor(record.payload.length)) break
       this.#todo.pop()
-      if (record.type === recordTypes.submission) this.#rewriteSubmission(record)
-      else this.#copy(record)
+      if (record.type === recordTypes.submission) {
+        const place = copySubmission(this.#writer, this.#log, record, this.#movedChunks)
+        this.#moved.set(record.sequence, place)
+      } else this.#copy(record)
       this.#endsAt = this.#writer.endOfOpenBatch
     }
     this.#writer.closeBatch()
@@ -54,67 +63,34 @@ export class Rewrite {
     this.#endsAt = this.#writer.prove()
   }
 
-  /** Chunks that moved take their references along. */
-  #rewriteSubmission(record: RecoveredRecord): void {
-    const writer = this.#writer
-    const stored = readSubmission(record.payload, 0)
-    const chunks = stored.chunks.map((chunk) => ({
-      ...chunk,
-      position: this.#moved.get(chunk.position) ?? chunk.position,
-    }))
-    writer.start(record.type, record.sequence, submissionBytes(stored, chunks.length, stored.inlineBytes))
-    const inlineAt = writeSubmission(writer.channel.window, writer.payloadOffset, stored, { ...stored, chunks })
-    record.payload.copy(writer.channel.window, inlineAt, stored.inlineOffset, stored.inlineOffset + stored.inlineBytes)
-    writer.finish()
-  }
-
   #copy(record: RecoveredRecord): void {
     const position = this.#writer.start(record.type, record.sequence, record.payload.length)
     record.payload.copy(this.#writer.channel.window, this.#writer.payloadOffset)
     this.#writer.finish()
-    this.#moved.set(record.position, position)
+    this.#movedChunks.set(record.position, position)
   }
 }
 
-/** Hands on what becomes durable. A pending submission that was written again only moves. */
-export class SubmissionTail {
-  readonly #reader: TailReader
-  readonly #pending: Map<number, PendingSubmission>
-  #rewrittenTo = 0
-  #onSubmission: (sequence: number, position: number, submission: StoredSubmission) => void = () => {}
-
-  constructor(channel: Channel, pending: Map<number, PendingSubmission>) {
-    this.#pending = pending
-    this.#reader = new TailReader(channel, (type, sequence, position, bytes, at) => {
-      if (type !== recordTypes.submission) return
-      if (this.#known(sequence, position, bytes, at)) return
-      this.#onSubmission(sequence, position, readSubmission(bytes, at))
-    })
-  }
-
-  poll(onSubmission: (sequence: number, position: number, submission: StoredSubmission) => void): void {
-    this.#onSubmission = onSubmission
-    this.#reader.poll()
-  }
-
-  get position(): number {
-    return this.#reader.position
-  }
-
-  takePending(): readonly PendingSubmission[] {
-    const pending = [...this.#pending.values()].sort((a, b) => a.sequence - b.sequence)
-    this.#pending.clear()
-    return pending
-  }
-
-  /** Everything before `position` was written by recovery. */
-  pass(position: number): void {
-    this.#rewrittenTo = position
-  }
-
-  #known(sequence: number, position: number, bytes: Buffer, at: number): boolean {
-    const known = this.#pending.get(sequence)
-    if (known !== undefined) this.#pending.set(sequence, { ...known, position, submission: readSubmission(bytes, at) })
-    return known !== undefined || position < this.#rewrittenTo
-  }
+/** Writes a submission's record into another place of this or another log. Chunks that moved take their references along. */
+export function copySubmission(
+  writer: LogWriter,
+  log: number,
+  { sequence, payload }: Pick<RecoveredRecord, 'sequence' | 'payload'>,
+  movedChunks: ReadonlyMap<number, number>,
+): RecordPlace {
+  const stored = readSubmission(payload, 0)
+  const chunks = stored.chunks.map((chunk) => ({
+    ...chunk,
+    position: movedChunks.get(chunk.position) ?? chunk.position,
+  }))
+  const position = writer.start(
+    recordTypes.submission,
+    sequence,
+    submissionBytes(stored, chunks.length, stored.inlineBytes),
+  )
+  const { window, segmentBytes } = writer.channel
+  const inlineAt = writeSubmission(window, writer.payloadOffset, stored, { ...stored, chunks })
+  payload.copy(window, inlineAt, stored.inlineOffset, stored.inlineOffset + stored.inlineBytes)
+  writer.finish()
+  return { place: inLog(log, position), span: chunkSpan(position, { ...stored, chunks }, segmentBytes) }
 }

@@ -4,7 +4,7 @@
  */
 import { KiB, MiB } from '../kernel/units.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
-import { segmentFileName, segmentFileOrdinal } from './files.ts'
+import { segmentFileName, segmentOfFile } from './files.ts'
 import {
   type BatchHeader,
   blockBytes,
@@ -20,48 +20,56 @@ import {
 } from './layout.ts'
 
 export interface SegmentFile {
-  readonly directory: string
-  readonly fileOrdinal: number
-  readonly header: SegmentHeader
-  readonly file: DiskFile
-}
-
-/** A file without a whole header: never finished when nothing but zeros follows, otherwise damaged. */
-export interface HeaderlessFile {
   readonly path: string
-  readonly fileOrdinal: number
-  readonly sizeBytes: number
-  readonly blank: boolean
+  readonly header: SegmentHeader
 }
 
+/** What is in a log's directory. Nothing stays open. */
 export interface LogFiles {
-  /** By rising segment number. */
+  /** By rising segment number; there are gaps where segments were reclaimed. */
   readonly segments: readonly SegmentFile[]
-  readonly headerless: readonly HeaderlessFile[]
-  readonly fileOrdinalMax: number
+  /** Numbers in the names of files made or renamed for a segment that was never begun: of full length, ready to be used. */
+  readonly spares: readonly number[]
+  /** Files that were never finished. */
+  readonly unfinished: readonly string[]
+  /** Neither a whole header nor blank: damage. */
+  readonly broken: readonly string[]
 }
 
 export function openLogFiles(disk: Disk, directory: string): LogFiles {
   const segments: SegmentFile[] = []
-  const headerless: HeaderlessFile[] = []
-  let fileOrdinalMax = 0
+  const spares: number[] = []
+  const unfinished: string[] = []
+  const broken: string[] = []
+  let segmentBytes = 0
+  const blank: { path: string; segment: number; sizeBytes: number }[] = []
   for (const name of disk.list(directory)) {
-    const fileOrdinal = segmentFileOrdinal(name)
-    if (fileOrdinal === null) continue
-    fileOrdinalMax = Math.max(fileOrdinalMax, fileOrdinal)
-    const path = `${directory}/${segmentFileName(fileOrdinal)}`
+    const segment = segmentOfFile(name)
+    if (segment === null) continue
+    const path = `${directory}/${name}`
     const file = disk.open(path, 'read')
     const head = Buffer.alloc(segmentHeaderBytes)
     const header = readSegmentHeader(head.subarray(0, file.readAt(head, 0, head.length, 0)))
-    if (header !== null) segments.push({ directory, fileOrdinal, header, file })
-    else {
-      headerless.push({ path, fileOrdinal, sizeBytes: file.size(), blank: isBlank(file) })
-      file.close()
-    }
+    if (header !== null) {
+      segmentBytes = Math.max(segmentBytes, header.segmentBytes)
+      if (header.segment === segment || header.version < 2) segments.push({ path, header })
+      else blank.push({ path, segment, sizeBytes: file.size() })
+    } else if (isBlank(file)) blank.push({ path, segment, sizeBytes: file.size() })
+    else broken.push(path)
+    file.close()
+  }
+  // Then a spare's name may be that of a segment.
+  const drifted = segments.some(({ path, header }) => !isNamedAfter(path, header.segment))
+  for (const { path, segment, sizeBytes } of blank) {
+    if (segmentBytes > 0 && sizeBytes === segmentBytes && !drifted) spares.push(segment)
+    else unfinished.push(path)
   }
   segments.sort((a, b) => a.header.segment - b.header.segment)
-  return { segments, headerless, fileOrdinalMax }
+  return { segments, spares, unfinished, broken }
 }
+
+/** False for a file of format 1 whose name has drifted from its segment. */
+export const isNamedAfter = (path: string, segment: number): boolean => path.endsWith(`/${segmentFileName(segment)}`)
 
 const zeros = Buffer.alloc(MiB)
 
@@ -101,9 +109,30 @@ export interface DamagedStretch {
  * @param provenThrough what the next segment says was on disk when it was opened; a gap before it is damage. Batches of this segment may prove more.
  */
 export function walkSegment(
+  disk: Disk,
   segment: SegmentFile,
   provenThrough: number,
   checksum: Checksum,
+  onBatch: (batch: Batch) => void,
+  onDamage: (damage: DamagedStretch) => void,
+): SegmentEnd {
+  const file = disk.open(segment.path, 'read')
+  try {
+    return walkBatches({ file, header: segment.header, checksum }, provenThrough, onBatch, onDamage)
+  } finally {
+    file.close()
+  }
+}
+
+interface OpenSegment {
+  readonly file: DiskFile
+  readonly header: SegmentHeader
+  readonly checksum: Checksum
+}
+
+function walkBatches(
+  segment: OpenSegment,
+  provenThrough: number,
   onBatch: (batch: Batch) => void,
   onDamage: (damage: DamagedStretch) => void,
 ): SegmentEnd {
@@ -113,16 +142,16 @@ export function walkSegment(
   let expected = header.firstBatch
   let at = segmentHeaderBytes
   while (at < size) {
-    const batch = readBatch(segment, at, expected, checksum)
+    const batch = readBatch(segment, at, expected)
     if (batch !== null) {
       onBatch({ position: base + at, ...batch })
       expected += 1
       at += batch.header.spanBytes
       continue
     }
-    const next = findBatch(segment, at + blockBytes, size, expected + 1, checksum)
+    const next = findBatch(segment, at + blockBytes, size, expected + 1)
     const damaged = base + at < provenThrough || (next !== null && next.committedThrough > base + at)
-    if (!damaged) return { position: base + at, tornBytes: bytesInUse(file, at, size) }
+    if (!damaged) return { position: base + at, tornBytes: tornBytes(segment, at, expected) }
     const end = next?.at ?? size
     onDamage({ position: base + at, bytes: end - at })
     at = end
@@ -131,31 +160,20 @@ export function walkSegment(
   return { position: base + size, tornBytes: 0 }
 }
 
-/** From `from` to the last byte that is not zero. */
-function bytesInUse(file: DiskFile, from: number, size: number): number {
-  const block = Buffer.alloc(Math.min(MiB, size - from))
-  let used = 0
-  for (let at = from; at < size; at += block.length) {
-    const bytes = file.readAt(block, 0, Math.min(block.length, size - at), at)
-    for (let i = bytes - 1; i >= 0; i--) {
-      if (block[i] === 0) continue
-      used = at + i + 1 - from
-      break
-    }
-    // A commit is far shorter than this: zeros for a whole block are the untouched rest of the file.
-    if (used < at - from) break
-  }
-  return used
+/** What was being written when the power went, as far as its header tells: what else stands here is of the file's former life. */
+function tornBytes({ file, header, checksum }: OpenSegment, offset: number, expected: number): number {
+  const head = Buffer.alloc(batchHeaderBytes)
+  if (file.readAt(head, 0, head.length, offset) < head.length) return 0
+  const batch = readBatchHeader(head, 0, header.salt, checksum)
+  return batch === null || batch.batch !== expected ? 0 : batchHeaderBytes + batch.payloadBytes
 }
 
 /** The whole batch at `offset`, or null when any of its bytes is not what was written. */
 function readBatch(
-  segment: SegmentFile,
+  { header: segmentHeader, file, checksum }: OpenSegment,
   offset: number,
   expected: number,
-  checksum: Checksum,
 ): { header: BatchHeader; bytes: Buffer } | null {
-  const { header: segmentHeader, file } = segment
   const head = Buffer.alloc(batchHeaderBytes)
   if (file.readAt(head, 0, head.length, offset) < head.length) return null
   const header = readBatchHeader(head, 0, segmentHeader.salt, checksum)
@@ -181,20 +199,19 @@ function recordsAreWhole(bytes: Buffer, header: BatchHeader, salt: number, check
 
 /** The next whole batch of this life of the segment at or after `from`, and what it or any batch behind it proves. */
 function findBatch(
-  segment: SegmentFile,
+  segment: OpenSegment,
   from: number,
   size: number,
   batchMin: number,
-  checksum: Checksum,
 ): { at: number; batch: number; committedThrough: number } | null {
   const block = Buffer.alloc(Math.min(256 * KiB, Math.max(0, size - from)))
   let found: { at: number; batch: number; committedThrough: number } | null = null
   for (let start = from; start < size; start += block.length) {
     const bytes = segment.file.readAt(block, 0, Math.min(block.length, size - start), start)
     for (let at = 0; at + batchHeaderBytes <= bytes; at += blockBytes) {
-      const header = readBatchHeader(block, at, segment.header.salt, checksum)
+      const header = readBatchHeader(block, at, segment.header.salt, segment.checksum)
       if (header === null || header.segment !== segment.header.segment || header.batch < batchMin) continue
-      if (readBatch(segment, start + at, header.batch, checksum) === null) continue
+      if (readBatch(segment, start + at, header.batch) === null) continue
       if (found === null) found = { at: start + at, batch: header.batch, committedThrough: header.committedThrough }
       else found.committedThrough = Math.max(found.committedThrough, header.committedThrough)
     }

@@ -29,7 +29,6 @@ export function checkSizes(segmentBytes: number, windowBytes: number): void {
  */
 export function refuseOtherSegmentSize(disk: Disk, memory: ChannelMemory): void {
   const { segments } = openLogFiles(disk, `${spoolRoot}/${memory.name}`)
-  for (const { file } of segments) file.close()
   const other = segments.find(({ header }) => header.segmentBytes !== memory.segmentBytes)
   if (other === undefined) return
   const [was, is] = [other.header.segmentBytes, memory.segmentBytes].map(formatBytes)

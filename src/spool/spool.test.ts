@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../kernel/random.ts'
-import { headFor, openRig, smallSpool, submit } from '../../test/support/spool-rig.ts'
+import { headFor, openRig, pendingOf, smallSpool, submit } from '../../test/support/spool-rig.ts'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
-import { dumpSpool, fsckSpool, intakeLog, spoolRoot } from './spool.ts'
+import { type Arrival, dumpSpool, fsckSpool, spoolRoot } from './spool.ts'
+import { valueOf } from '../model/submission.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { isFailure } from '../ports/submissions.ts'
 import type { Outcome } from '../model/outcome.ts'
@@ -18,7 +19,8 @@ test('a commit settles only once its bytes are synced, and the submission is han
   const settled: string[] = []
   submit(rig, body(1_000), (failure, id) => settled.push(failure?.code ?? id))
   assert.deepEqual(settled, [])
-  rig.spool.poll(() => assert.fail('not durable yet'))
+  rig.spool.poll()
+  assert.equal(rig.seen.length, 0, 'not durable yet')
   rig.settle()
   assert.equal(settled.length, 1)
   assert.deepEqual(
@@ -30,7 +32,7 @@ test('a commit settles only once its bytes are synced, and the submission is han
 
 test('an aborted transaction leaves nothing, even when part of it was spilled', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: 1 << 20, windowBytes: 1 << 20 } })
-  const transaction = rig.spool.submissions.begin(0)
+  const transaction = rig.submissions.begin(0)
   assert.ok(!isFailure(transaction))
   transaction.append(body(200_000), 0, 200_000)
   transaction.abort()
@@ -68,9 +70,9 @@ test('many submissions cross windows and segments; a restart finds each of them 
   const again = openRig({ disk: rig.disk, random: seededRandom(2) })
   again.settle()
   assert.ok(again.spool.settled())
-  const pending = again.spool.takePending()
+  const pending = pendingOf(again)
   assert.equal(pending.length, 300)
-  assert.deepEqual(new Set(pending.map(({ submission }) => submission.id)), ids)
+  assert.deepEqual(new Set(pending.map(({ id }) => id)), ids)
   assert.equal(again.seen.length, 0)
   assert.equal(again.spool.recovery.tornBytes, 0)
 })
@@ -79,7 +81,7 @@ test('outcomes are folded into what recovery finds pending', () => {
   const rig = openRig()
   submit(rig, body(10), () => {}, { recipients: ['a@x.example', 'b@x.example', 'c@x.example'] })
   rig.settle()
-  const { sequence } = rig.seen[0] as { sequence: number }
+  const { number } = rig.seen[0] as Arrival
   const reply = (kind: Outcome['kind']): Outcome => ({
     kind,
     scope: 'recipient',
@@ -99,7 +101,7 @@ test('outcomes are folded into what recovery finds pending', () => {
     envelopeMs: 2,
     finishedMs: 3,
   }
-  rig.spool.outcomes.append(sequence, {
+  rig.spool.outcomes.append(number, {
     log: 0,
     atMs: 5,
     attempt,
@@ -111,10 +113,18 @@ test('outcomes are folded into what recovery finds pending', () => {
   rig.settle()
   const again = openRig({ disk: rig.disk, random: seededRandom(3) })
   again.settle()
-  assert.deepEqual(again.spool.takePending()[0]?.recipients, [
-    { recipient: 1, attempts: 1, nextAttemptAtMs: 777, mayBeDuplicate: true },
-    { recipient: 2, attempts: 0, nextAttemptAtMs: 0, mayBeDuplicate: false },
-  ])
+  assert.deepEqual(
+    pendingOf(again)[0]?.rows.map(({ recipient, attempts, nextAttemptAtMs, mayBeDuplicate }) => [
+      recipient,
+      attempts,
+      nextAttemptAtMs,
+      mayBeDuplicate,
+    ]),
+    [
+      [1, 1, 777, true],
+      [2, 0, 0, false],
+    ],
+  )
   // What was settled and written again by recovery does not come back as new.
   assert.equal(again.seen.length, 0)
 })
@@ -143,12 +153,12 @@ test('row 103: a zero-length segment file is removed and the start goes on', () 
   const rig = openRig()
   submit(rig, body(10), () => {})
   rig.settle()
-  const path = `${spoolRoot}/${intakeLog}/${segmentFileName(99)}`
+  const path = `${spoolRoot}/intake-0/${segmentFileName(99)}`
   rig.disk.create(path).close()
   const again = openRig({ disk: rig.disk })
   again.settle()
-  assert.equal(again.spool.takePending().length, 1)
-  assert.ok(!rig.disk.list(`${spoolRoot}/${intakeLog}`).includes(segmentFileName(99)))
+  assert.equal(pendingOf(again).length, 1)
+  assert.ok(!rig.disk.list(`${spoolRoot}/intake-0`).includes(segmentFileName(99)))
 })
 
 test('row 104: a torn last record is cut off, bytes counted, and everything before it is kept', () => {
@@ -157,13 +167,13 @@ test('row 104: a torn last record is cut off, bytes counted, and everything befo
     submit(rig, body(3_000), () => {})
     rig.settle()
   }
-  const path = `${spoolRoot}/${intakeLog}/${segmentFileName(1)}`
+  const path = `${spoolRoot}/intake-0/${segmentFileName(1)}`
   const file = rig.disk.open(path, 'write')
   const end = lastByte(file)
   file.writeAt(Buffer.alloc(600), 0, 600, end - 599)
   const again = openRig({ disk: rig.disk })
   again.settle()
-  assert.equal(again.spool.takePending().length, 2)
+  assert.equal(pendingOf(again).length, 2)
   assert.ok(again.spool.recovery.tornBytes > 0)
   assert.equal(again.spool.recovery.damagedBytes, 0)
 })
@@ -174,13 +184,13 @@ test('row 105: damage in the middle is quarantined and counted, the rest is kept
     submit(rig, body(3_000), () => {})
     rig.settle()
   }
-  const path = `${spoolRoot}/${intakeLog}/${segmentFileName(1)}`
+  const path = `${spoolRoot}/intake-0/${segmentFileName(1)}`
   const file = rig.disk.open(path, 'write')
   file.writeAt(Buffer.alloc(2_000, 0xee), 0, 2_000, 4096 + 100)
   assert.equal(fsckSpool(rig.disk).clean, false)
   const again = openRig({ disk: rig.disk })
   again.settle()
-  assert.equal(again.spool.takePending().length, 4)
+  assert.equal(pendingOf(again).length, 4)
   assert.ok(again.spool.recovery.damagedBytes > 0)
   assert.equal(again.spool.recovery.quarantined.length, 1)
 })
@@ -189,22 +199,22 @@ test('row 106: one flipped bit anywhere in a message keeps it from being sent', 
   const rig = openRig()
   submit(rig, body(3_000), () => {})
   rig.settle()
-  const { position, sequence } = rig.seen[0] as { position: number; sequence: number }
+  const { place, number } = rig.seen[0] as Arrival
   const disk = rig.disk as SimulatedDisk
-  const path = `${spoolRoot}/${intakeLog}/${segmentFileName(1)}`
+  const path = `${spoolRoot}/intake-0/${segmentFileName(1)}`
   for (const bit of [0, 8, 60, 190, 200, 1_000, 9_999, 20_000]) {
-    disk.flipBit(path, (position % smallSpool.segmentBytes) + Math.floor(bit / 8), bit % 8)
-    await assert.rejects(rig.spool.records.fromFile(position, sequence), { name: 'MessageDamaged' })
-    disk.flipBit(path, (position % smallSpool.segmentBytes) + Math.floor(bit / 8), bit % 8)
+    disk.flipBit(path, (valueOf(place) % smallSpool.segmentBytes) + Math.floor(bit / 8), bit % 8)
+    await assert.rejects(rig.spool.records.fromFile(place, number), { name: 'MessageDamaged' })
+    disk.flipBit(path, (valueOf(place) % smallSpool.segmentBytes) + Math.floor(bit / 8), bit % 8)
   }
-  await rig.spool.records.fromFile(position, sequence)
+  await rig.spool.records.fromFile(place, number)
 })
 
 test('row 107: a segment of a newer format refuses the start and nothing is touched', () => {
   const rig = openRig()
   submit(rig, body(10), () => {})
   rig.settle()
-  setVersion(rig.disk, `${spoolRoot}/${intakeLog}/${segmentFileName(1)}`, 2)
+  setVersion(rig.disk, `${spoolRoot}/intake-0/${segmentFileName(1)}`, 3)
   const writes = (rig.disk as SimulatedDisk).writes
   assert.throws(
     () => openRig({ disk: rig.disk }),
@@ -217,17 +227,17 @@ test('row 108: segments of an older format are read, and new ones are written in
   const rig = openRig()
   submit(rig, body(10), () => {})
   rig.settle()
-  const first = `${spoolRoot}/${intakeLog}/${segmentFileName(1)}`
+  const first = `${spoolRoot}/intake-0/${segmentFileName(1)}`
   setVersion(rig.disk, first, 0)
   const again = openRig({ disk: rig.disk })
   again.settle()
   submit(again, body(10), () => {})
   again.settle()
-  assert.equal(again.spool.takePending().length, 1)
+  assert.equal(pendingOf(again).length, 2)
   assert.equal(again.seen.length, 1)
   assert.equal(versionOf(rig.disk, first), 0)
-  const newest = rig.disk.list(`${spoolRoot}/${intakeLog}`).at(-1)
-  assert.equal(versionOf(rig.disk, `${spoolRoot}/${intakeLog}/${newest}`), 1)
+  const newest = rig.disk.list(`${spoolRoot}/intake-0`).at(-1)
+  assert.equal(versionOf(rig.disk, `${spoolRoot}/intake-0/${newest}`), 2)
 })
 
 test('row 111: a submission whose chunk is gone is listed and never pending', () => {
@@ -238,20 +248,20 @@ test('row 111: a submission whose chunk is gone is listed and never pending', ()
   submit(rig, body(100), () => {})
   rig.settle()
   const disk = rig.disk as SimulatedDisk
-  disk.flipBit(`${spoolRoot}/${intakeLog}/${segmentFileName(1)}`, 4096 + 5_000, 3)
+  disk.flipBit(`${spoolRoot}/intake-0/${segmentFileName(1)}`, 4096 + 5_000, 3)
   const again = openRig({ disk, config })
   again.settle()
   assert.deepEqual(
-    again.spool.recovery.damagedSubmissions.length + again.spool.takePending().length,
+    again.spool.recovery.damagedSubmissions.length + pendingOf(again).length,
     1 + (again.spool.recovery.damagedSubmissions.length === 0 ? 0 : 1),
   )
-  assert.ok(!again.spool.takePending().some(({ submission }) => submission.id === id))
+  assert.ok(!pendingOf(again).some((pending) => pending.id === id))
 })
 
 test('row 112: chunks without a commit are ignored and counted as orphans', () => {
   const config = { ...smallSpool, segmentBytes: 1 << 20, windowBytes: 1 << 20 }
   const rig = openRig({ config })
-  const transaction = rig.spool.submissions.begin(0)
+  const transaction = rig.submissions.begin(0)
   assert.ok(!isFailure(transaction))
   transaction.append(body(100_000), 0, 100_000)
   submit(rig, body(10), () => {})
@@ -270,7 +280,7 @@ test('row 116: a submission that stands in two segments is pending once', () => 
   for (let seed = 2; seed < 6; seed++) {
     const again = openRig({ disk, random: seededRandom(seed) })
     again.settle()
-    assert.equal(again.spool.takePending().length, 1)
+    assert.equal(pendingOf(again).length, 1)
     assert.equal(again.seen.length, 0)
   }
   assert.equal(fsckSpool(disk).submissions, 1)
@@ -294,7 +304,7 @@ test('after an error of the disk nothing more is acknowledged, and waiting clien
   rig.settle()
   assert.deepEqual(replies, ['250', '451 4.3.0'])
   assert.equal(rig.errors.length, 1)
-  const refused = rig.spool.submissions.begin(0)
+  const refused = rig.submissions.begin(0)
   assert.ok(isFailure(refused) && refused.smtp === '451 4.3.0')
 })
 
@@ -302,16 +312,16 @@ test('a disk below its reserve refuses new mail with 452 and still logs outcomes
   const disk = new SimulatedDisk()
   disk.free = 1000
   const rig = openRig({ disk, config: { ...smallSpool, reserveBytes: 2000 } })
-  const refused = rig.spool.submissions.begin(0)
+  const refused = rig.submissions.begin(0)
   assert.ok(isFailure(refused) && refused.smtp === '452 4.3.1')
   disk.free = 10_000
   for (const flusher of rig.flushers) flusher.checkSpace()
-  assert.ok(!isFailure(rig.spool.submissions.begin(0)))
+  assert.ok(!isFailure(rig.submissions.begin(0)))
 })
 
 test('a window full of bytes that are not on disk yet makes the source pause, and resumes it', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: 1 << 20, windowBytes: 1 << 20 } })
-  const transaction = rig.spool.submissions.begin(0)
+  const transaction = rig.submissions.begin(0)
   assert.ok(!isFailure(transaction))
   let drained = 0
   transaction.onDrain = () => (drained += 1)

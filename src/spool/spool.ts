@@ -9,6 +9,7 @@
  *   1. `commit` settles only after fdatasync covered the submission's last byte.
  *   2. One thread appends to a log, one thread writes its files. Nobody else ever does.
  *   3. Nothing is appended to a segment of an earlier run; nothing on disk is changed before recovery has understood it.
+ *   4. A segment is used again only when it lies behind both checkpoints and all readers, and no slot points into it (pins.ts).
  *
  *   log   [ segment 41 | old ][ segment 42 | old ][ segment 43 | batch | batch | batch … ]
  *                                                         ^ committed   ^ closed  ^ open batch, in the window
@@ -17,21 +18,26 @@
  */
 export { type LogThreadMemory, runLogThread, stopLogThread } from './log-thread.ts'
 export { Channel } from './channel.ts'
+export { CheckpointFiles } from './checkpoint-files.ts'
 export { Flusher } from './flusher.ts'
 export { takeSpoolLock } from './lock.ts'
 export type { Checksum } from './layout.ts'
 export {
+  type Arrival,
   makeSpoolDirectories,
   makeSpoolMemory,
+  openIntakeLog,
   openSpool,
+  type RecoveryReport,
   type Spool,
   type SpoolOptions,
 } from './open.ts'
-export { intakeLog, spoolRoot } from './files.ts'
+export { spoolRoot } from './files.ts'
 export { readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
-export type { PendingSubmission, RecoveryReport } from './scan.ts'
-export type { PendingRecipient } from './pending.ts'
-export type { RecordReader } from './reader.ts'
+export { SpoolPins } from './pins.ts'
+export type { ReclaimFigures } from './reclaim.ts'
+export { RecordReader } from './reader.ts'
+export type { SubmissionLog } from './submission-log.ts'
 export {
   type DumpEntry,
   dumpSpool,

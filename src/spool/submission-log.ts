@@ -11,7 +11,7 @@ import { uuidV7 } from '../kernel/ids.ts'
 import { KiB } from '../kernel/units.ts'
 import type { Random } from '../kernel/random.ts'
 import { type Failure, failures } from '../model/failures.ts'
-import type { SubmissionHead } from '../model/submission.ts'
+import { inLog, type SubmissionHead } from '../model/submission.ts'
 import type { Submissions, Transaction } from '../ports/submissions.ts'
 import { recordTypes } from './layout.ts'
 import { commitsWaitingMax, stageBytes } from './limits.ts'
@@ -20,15 +20,17 @@ import type { LogWriter } from './writer.ts'
 
 export interface SubmissionLogOptions {
   readonly writer: LogWriter
+  /** Which of the intake logs: its submissions have numbers of it. */
+  readonly log: number
   readonly clock: Clock
   readonly random: Random
-  readonly nextSequence: number
   readonly commitDelayMs: number
   readonly commitBytesMax: number
 }
 
 interface Waiting {
   readonly end: number
+  readonly transaction: StagedTransaction
   readonly settled: (failure: Failure | null) => void
 }
 
@@ -42,7 +44,10 @@ export class SubmissionLog implements Submissions {
     { bytes: 16 * KiB, keptMax: 512 },
     { bytes: 128 * KiB, keptMax: 64 },
   ])
+  readonly #log: number
   #nextSequence: number
+  /** Open transactions that have chunks in the log. */
+  readonly #spilled = new Set<StagedTransaction>()
   #open = 0
   #accepting = true
   readonly #waiting = new BoundedQueue<Waiting>(commitsWaitingMax.value)
@@ -57,7 +62,9 @@ export class SubmissionLog implements Submissions {
     this.#writer = options.writer
     this.#clock = options.clock
     this.#random = options.random
-    this.#nextSequence = options.nextSequence
+    this.#log = options.log
+    this.#nextSequence = options.writer.channel.nextSequence
+    options.writer.channel.setPinnedFrom(Number.POSITIVE_INFINITY)
     this.#commitDelayMs = options.commitDelayMs
     this.#commitBytesMax = options.commitBytesMax
   }
@@ -89,6 +96,7 @@ export class SubmissionLog implements Submissions {
     const committedTo = channel.committedTo
     for (let next = this.#waiting.peek(); next !== undefined && next.end <= committedTo; next = this.#waiting.peek()) {
       this.#waiting.shift()
+      if (next.transaction.chunks.length > 0) this.#unpin(next.transaction)
       next.settled(null)
     }
     if (this.#stalled.length > 0 && !this.#crowded()) {
@@ -102,13 +110,14 @@ export class SubmissionLog implements Submissions {
   /** Spills a full stage. False when the window is so full of bytes not yet on disk that the source should pause. */
   spill(transaction: StagedTransaction): boolean {
     while (transaction.stagedBytes >= stageBytes.value && this.#writer.hasRoomFor(transaction.stagedBytes)) {
-      transaction.sequence ||= this.#nextSequence++
+      transaction.number ||= this.#takeNumber()
       const bytes = transaction.stagedBytes
-      const position = this.#writer.start(recordTypes.chunk, transaction.sequence, bytes)
+      const position = this.#writer.start(recordTypes.chunk, transaction.number, bytes)
       transaction.stage.copy(this.#writer.channel.window, this.#writer.payloadOffset, 0, bytes)
       this.#writer.finish()
       transaction.chunks.push({ position, bytes })
       transaction.stagedBytes = 0
+      if (transaction.chunks.length === 1) this.#pin(transaction)
     }
     if (this.#writer.openBatchBytes >= this.#commitBytesMax) this.#flushIfDue()
     if (!this.#crowded()) return true
@@ -129,9 +138,9 @@ export class SubmissionLog implements Submissions {
       return this.#flushIfDue()
     }
     this.#open -= 1
-    transaction.sequence ||= this.#nextSequence++
+    transaction.number ||= this.#takeNumber()
     const window = this.#writer.channel.window
-    this.#writer.start(recordTypes.submission, transaction.sequence, payloadBytes)
+    this.#writer.start(recordTypes.submission, transaction.number, payloadBytes)
     const inlineAt = writeSubmission(window, this.#writer.payloadOffset, head, {
       id: transaction.id,
       acceptedAtMs: this.#clock.nowMs(),
@@ -142,7 +151,7 @@ export class SubmissionLog implements Submissions {
     transaction.stage.copy(window, inlineAt, 0, transaction.stagedBytes)
     this.#writer.finish()
     this.#stages.give(transaction.stage)
-    this.#waiting.push({ end: this.#writer.endOfOpenBatch, settled })
+    this.#waiting.push({ end: this.#writer.endOfOpenBatch, settled, transaction })
     this.#gathered += 1
     this.#flushIfDue()
   }
@@ -150,6 +159,30 @@ export class SubmissionLog implements Submissions {
   abort(transaction: StagedTransaction): void {
     this.#open -= 1
     this.#stages.give(transaction.stage)
+    if (transaction.chunks.length > 0) this.#unpin(transaction)
+  }
+
+  #takeNumber(): number {
+    const number = inLog(this.#log, this.#nextSequence++)
+    this.#writer.channel.setNextSequence(this.#nextSequence)
+    return number
+  }
+
+  /** Nobody knows yet that a submission will need these chunks; once it is on disk its slots say so. */
+  #pin(transaction: StagedTransaction): void {
+    this.#spilled.add(transaction)
+    this.#announcePins()
+  }
+
+  #unpin(transaction: StagedTransaction): void {
+    this.#spilled.delete(transaction)
+    this.#announcePins()
+  }
+
+  #announcePins(): void {
+    let first = Number.POSITIVE_INFINITY
+    for (const { chunks } of this.#spilled) first = Math.min(first, (chunks[0] as ChunkReference).position)
+    this.#writer.channel.setPinnedFrom(first)
   }
 
   takeStage(bytes: number): Buffer {
@@ -206,7 +239,7 @@ class StagedTransaction implements Transaction {
   stage: Buffer = nothing
   stagedBytes = 0
   /** 0 until something of it is in the log. */
-  sequence = 0
+  number = 0
   readonly chunks: ChunkReference[] = []
 
   constructor(log: SubmissionLog, id: string) {

@@ -35,15 +35,17 @@ export interface LogWriterOptions {
   readonly wake: Int32Array
   readonly clock: Clock
   readonly random: Random
-  /** First segment to open, with its file, and the number of its first batch: what recovery said. */
+  /** What recovery said; null to go on where another owner of the same memory has stopped. */
+  readonly start: LogStart | null
+  readonly checksum?: Checksum
+}
+
+/** Where a log goes on after recovery: always in a segment of its own. */
+export interface LogStart {
   readonly nextSegment: number
-  readonly nextFileOrdinal: number
   readonly nextBatch: number
   /** End of what recovery proved to be on disk. */
   readonly previousEnd: number
-  /** Called for every segment that is opened, so that readers know its file. */
-  readonly onSegment: (plan: SegmentPlan) => void
-  readonly checksum?: Checksum
 }
 
 export class LogWriter {
@@ -52,17 +54,14 @@ export class LogWriter {
   readonly #clock: Clock
   readonly #random: Random
   readonly #checksum: Checksum
-  readonly #onSegment: (plan: SegmentPlan) => void
   #salt = 0
   #segment: number
-  #fileOrdinal: number
   #batch: number
   /** Where the open batch begins, and where its next record goes. */
   #batchAt: number
   #appendAt: number
   #records = 0
   #recordsCrc = 0
-  #releasedTo: number
   /** While recovery writes again what it could not prove, nothing newer may be claimed: the old copies still count. */
   #rewriteFloor: number
   /** Where the record being filled begins; −1 between records. */
@@ -75,26 +74,29 @@ export class LogWriter {
     this.#clock = options.clock
     this.#random = options.random
     this.#checksum = options.checksum ?? zlibChecksum
-    this.#onSegment = options.onSegment
-    this.#segment = options.nextSegment - 1
-    this.#fileOrdinal = options.nextFileOrdinal - 1
-    this.#batch = options.nextBatch
-    this.#batchAt = this.#appendAt = options.nextSegment * this.channel.segmentBytes
-    const begin = this.#batchAt
-    this.#releasedTo = begin
-    this.#rewriteFloor = options.previousEnd
-    this.#openSegment(options.previousEnd)
-    this.channel.begin(begin)
+    const { segmentBytes } = this.channel
+    if (options.start === null) {
+      this.#batchAt = this.#appendAt = this.channel.closedTo
+      // At a segment's very end the next one is opened by the next batch.
+      this.#segment = Math.ceil(this.#batchAt / segmentBytes) - 1
+      this.#batch = this.channel.nextBatch
+      this.#salt = this.#recordsCrc = this.channel.segmentPlan(this.#segment).salt
+      this.#rewriteFloor = Number.POSITIVE_INFINITY
+      return
+    }
+    const { nextSegment, nextBatch, previousEnd } = options.start
+    const begin = nextSegment * segmentBytes
+    this.#segment = nextSegment - 1
+    this.#batch = nextBatch
+    this.#batchAt = this.#appendAt = begin
+    this.#rewriteFloor = previousEnd
+    this.#openSegment(previousEnd)
+    this.channel.begin(begin, nextBatch)
   }
 
-  /** Bytes of the window that may not be overwritten: not on disk yet, or not read by the owner's own tail reader. */
+  /** Bytes of the window that may not be overwritten: not on disk yet, or not read. */
   get backlogBytes(): number {
-    return this.#appendAt - this.#releasedTo
-  }
-
-  /** The owner has read everything before `position`, which is on disk: its place in the window is free. */
-  releaseTo(position: number): void {
-    this.#releasedTo = Math.max(this.#releasedTo, position)
+    return this.#appendAt - this.channel.readTo
   }
 
   /** Recovery has written its last unproven record again, durably: from now on headers may claim what they see. */
@@ -133,7 +135,7 @@ export class LogWriter {
     this.#recordPayload = payloadBytes
     const end = this.#batchAt + alignUp(this.#appendAt + bytes - this.#batchAt)
     invariant(
-      end - this.#releasedTo <= this.channel.windowBytes,
+      end - this.channel.readTo <= this.channel.windowBytes,
       'a record would overwrite bytes that are still needed',
     )
     this.channel.announceWrite(end)
@@ -159,7 +161,7 @@ export class LogWriter {
   closeBatch(): void {
     if (this.#records === 0) return
     this.#writeHeader(alignUp(this.#appendAt - this.#batchAt))
-    this.channel.close(this.#batchAt, this.#wake)
+    this.channel.close(this.#batchAt, this.#batch, this.#wake)
   }
 
   /** An empty batch, whose header proves what is on disk by now. Returns its end. */
@@ -168,7 +170,7 @@ export class LogWriter {
     this.#openBatch(0)
     this.channel.announceWrite(this.#batchAt + alignUp(batchHeaderBytes))
     this.#writeHeader(alignUp(batchHeaderBytes))
-    this.channel.close(this.#batchAt, this.#wake)
+    this.channel.close(this.#batchAt, this.#batch, this.#wake)
     return this.#batchAt
   }
 
@@ -220,19 +222,16 @@ export class LogWriter {
 
   #openSegment(previousEnd: number): void {
     this.#segment += 1
-    this.#fileOrdinal += 1
     this.#salt = this.#random.uint32()
     this.#recordsCrc = this.#salt
     const plan: SegmentPlan = {
       segment: this.#segment,
-      fileOrdinal: this.#fileOrdinal,
       salt: this.#salt,
       firstBatch: this.#batch,
       createdAtMs: this.#clock.nowMs(),
       previousEnd: Math.min(previousEnd, this.#rewriteFloor),
     }
     this.channel.planSegment(plan)
-    this.#onSegment(plan)
     const start = this.#segment * this.channel.segmentBytes + segmentHeaderBytes
     this.#batchAt = this.#appendAt = start
     this.channel.announceWrite(start)

@@ -1,12 +1,14 @@
 /**
- * One seed, one life of a spool: clients submit, the log thread works, outcomes come in, the power fails at a random moment; then the survivor
- * starts on what the disk kept, several times over. The ledger says what must be true:
+ * One seed, one life of a spool: clients submit, the log thread works, outcomes come in, the queue is written down, segments are used again, stragglers
+ * carried; the power fails at a random moment; then the survivor starts on what the disk kept, several times over. The ledger says what must be true:
  *
- *   acknowledged ⊆ recovered-or-settled, bytes equal; settled-and-synced is never pending again; nothing is pending twice
+ *   acknowledged ⊆ pending-or-settled, bytes equal; settled-and-synced is never pending again; nothing is pending twice
+ *   and where nothing was reclaimed: checkpoint and tails = the logs read from their beginning
  *
  * A mutant takes one safeguard away and must make some seed fail.
  */
 import { createHash } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
 import { type Random, seededRandom } from '../../src/kernel/random.ts'
 import { VirtualClock } from '../../src/kernel/clock.ts'
 import { isFailure } from '../../src/ports/submissions.ts'
@@ -21,18 +23,23 @@ import {
   zlibChecksum,
 } from '../../src/spool/layout.ts'
 import { submissionBytes, writeSubmission } from '../../src/spool/records.ts'
-import { dumpSpool, fsckSpool, type StoredOutcome } from '../../src/spool/spool.ts'
+import { QueueTable, scanSpool } from '../../src/spool/scan.ts'
+import { dumpSpool, fsckSpool, type SpoolPins, type StoredOutcome } from '../../src/spool/spool.ts'
 import { type DiskFaults, SimulatedDisk } from '../support/simulated-disk.ts'
-import { headFor, openRig, smallSpool, type SpoolRig } from '../support/spool-rig.ts'
+import { headFor, openRig, pendingOf, smallSpool, type SpoolRig } from '../support/spool-rig.ts'
 
-export type Mutant = 'none' | 'no fdatasync' | 'no directory sync' | 'reply before write' | 'crc off' | 'no salt'
-export const mutants: readonly Mutant[] = [
+export type Mutant = 'none' | (typeof mutants)[number]
+export const mutants = [
   'no fdatasync',
   'no directory sync',
   'reply before write',
   'crc off',
   'no salt',
-]
+  'checkpoint without sync',
+  'reclaim before the checkpoint',
+  'reclaim under a slot',
+  'checkpoint before its outcomes',
+] as const
 
 interface Sent {
   readonly sha256: string
@@ -43,71 +50,136 @@ interface Sent {
   settledForGood: boolean
 }
 
+interface World {
+  readonly random: Random
+  readonly mutant: Mutant
+  readonly sent: Map<string, Sent>
+  /** Public ids by number. */
+  readonly ids: Map<number, string>
+  /** In half of the worlds nothing is ever reclaimed, so that the queue can be compared with one made of all logs. */
+  readonly keepsAll: boolean
+  reclaimed: number
+  carried: number
+}
+
+export interface Survived {
+  readonly crashes: number
+  readonly acknowledged: number
+  readonly reclaimed: number
+  readonly carried: number
+}
+
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 /** Throws an error that names what was lost or invented. */
-export function runPowerCuts(seed: number, mutant: Mutant = 'none'): { crashes: number; acknowledged: number } {
+export async function runPowerCuts(seed: number, mutant: Mutant = 'none'): Promise<Survived> {
   const random = seededRandom(seed)
-  const sent = new Map<string, Sent>()
-  const lives = 2 + (random.uint32() % 3)
+  const keepsAll = random.fraction() < 0.4
+  const world: World = { random, mutant, sent: new Map(), ids: new Map(), keepsAll, reclaimed: 0, carried: 0 }
+  const lives = 2 + (random.uint32() % 4)
   let disk = new SimulatedDisk(faultsOf(mutant))
-  let acknowledged = 0
   for (let life = 0; life < lives; life++) {
-    const rig = startLife(disk, seed * 100 + life, mutant)
-    checkRecovered(rig, sent)
-    live(rig, random, sent, mutant)
-    dieInsideACall(rig, disk, random, sent, mutant)
-    acknowledged = [...sent.values()].filter((message) => message.acknowledged).length
-    disk = afterCrash(disk, random, mutant)
-    for (const message of sent.values()) if (!message.settledForGood) message.settled = false
+    const rig = startLife(disk, seed * 100 + life, world)
+    checkRecovered(rig, world)
+    await live(rig, world)
+    dieInsideACall(rig, disk, world)
+    const { reclaimed, carried } = rig.spool.reclaim.figures
+    world.reclaimed += reclaimed
+    world.carried += carried
+    disk = afterCrash(disk, world)
   }
-  checkRecovered(startLife(disk, seed * 100 + 99, mutant), sent)
-  return { crashes: lives, acknowledged }
+  checkRecovered(startLife(disk, seed * 100 + 99, world), world)
+  const acknowledged = [...world.sent.values()].filter((message) => message.acknowledged).length
+  return { crashes: lives, acknowledged, reclaimed: world.reclaimed, carried: world.carried }
 }
 
 const faultsOf = (mutant: Mutant): DiskFaults => ({
-  ignoreDataSync: mutant === 'no fdatasync',
+  ignoreDataSync: mutant === 'checkpoint without sync' ? '.ckpt' : mutant === 'no fdatasync',
   ignoreDirectorySync: mutant === 'no directory sync',
 })
 
-/** Half the time the machine loses power, otherwise only the process dies. */
-function afterCrash(disk: SimulatedDisk, random: Random, mutant: Mutant): SimulatedDisk {
+/** Most of the time the machine loses power, otherwise only the process dies. */
+function afterCrash(disk: SimulatedDisk, { random, mutant }: World): SimulatedDisk {
   const after = random.fraction() < 0.75 ? disk.crash(random) : disk
   return after.withFaults(faultsOf(mutant))
 }
 
-function startLife(disk: SimulatedDisk, seed: number, mutant: Mutant): SpoolRig {
+function startLife(disk: SimulatedDisk, seed: number, world: World): SpoolRig {
   const random = seededRandom(seed)
+  const { mutant } = world
+  if (world.keepsAll) compareWithRebuild(disk, mutant)
   const rig = openRig({
     disk,
     clock: new VirtualClock(1_700_000_000_000 + seed),
     random,
-    config: { ...smallSpool, segmentBytes: 64 * 1024, windowBytes: 64 * 1024 },
+    config: { ...smallSpool, segmentBytes: 64 * 1024, windowBytes: 64 * 1024, checkpointAfterBytes: 48 * 1024 },
+    onPins: (pins) => meddle(pins, world),
     ...(mutant === 'crc off' && { checksum: () => 0 }),
     ...(mutant === 'no salt' && { salts: { ...random, uint32: () => 0 } }),
   })
+  if (mutant === 'checkpoint before its outcomes') Object.defineProperty(rig.spool.outcomes, 'end', { get: () => 0 })
   rig.settle()
   if (!rig.spool.settled()) throw new Error('recovery does not come to rest')
   return rig
 }
 
-function checkRecovered(rig: SpoolRig, sent: Map<string, Sent>): void {
-  const pendingIds = rig.spool.takePending().map(({ submission }) => submission.id)
-  const pending = new Set(pendingIds)
-  if (pending.size !== pendingIds.length) throw new Error('a submission is pending twice')
-  const contents = new Map<string, string>()
-  const settled = new Set<string>()
-  dumpSpool(rig.disk, (entry) => {
-    contents.set(entry.submission.id, entry.content === null ? 'gone' : sha256(entry.content))
-    if (entry.pending.length === 0) settled.add(entry.submission.id)
+function meddle(pins: SpoolPins, { keepsAll, mutant }: World): void {
+  for (const log of pins.logs.values()) {
+    const reclaim = log.reclaim.bind(log)
+    if (keepsAll) log.reclaim = () => 0
+    else if (mutant === 'reclaim before the checkpoint') log.reclaim = () => reclaim(log.channel.committedTo)
+    if (mutant === 'reclaim under a slot') log.add = () => {}
+  }
+}
+
+/** The same recipients, with the same attempts behind and the same time before them. */
+function compareWithRebuild(disk: SimulatedDisk, mutant: Mutant): void {
+  if (disk.list('spool').length === 0) return
+  const checksum = mutant === 'crc off' ? () => 0 : zlibChecksum
+  const tables = [false, true].map((everything) => {
+    const table = new QueueTable()
+    scanSpool({ disk, checksum, sink: table, everything })
+    return JSON.stringify(
+      [...table.rows.values()]
+        .flat()
+        .map(({ number, recipient, attempts, nextAttemptAtMs, mayBeDuplicate, acceptedAtMs, bytes }) => [
+          number,
+          recipient,
+          attempts,
+          nextAttemptAtMs,
+          mayBeDuplicate,
+          acceptedAtMs,
+          bytes,
+        ])
+        .sort((a, b) => Number(a[0]) - Number(b[0]) || Number(a[1]) - Number(b[1])),
+    )
   })
+  if (tables[0] !== tables[1]) throw new Error(`the checkpoint says\n${tables[0]}\nand all logs say\n${tables[1]}`)
+}
+
+function checkRecovered(rig: SpoolRig, { sent, ids }: World): void {
+  const places = rig.queue.rows.map(({ number, recipient }) => `${number} ${recipient}`)
+  if (new Set(places).size !== places.length) throw new Error('a recipient is pending twice')
+  const pending = new Set<string>()
+  for (const { number, id } of pendingOf(rig)) {
+    if (id === undefined) throw new Error(`the record of pending message ${number} is gone`)
+    pending.add(id)
+    ids.set(number, id)
+  }
+  const contents = new Map<string, string>()
+  dumpSpool(rig.disk, ({ submission, content }) =>
+    contents.set(submission.id, content === null ? 'gone' : sha256(content)),
+  )
   for (const [id, message] of sent) {
     const stored = contents.get(id)
-    if (message.acknowledged && stored === undefined) throw new Error(`acknowledged message ${id} is lost`)
+    if (message.acknowledged && !message.settled) {
+      if (stored === undefined) throw new Error(`acknowledged message ${id} is lost`)
+      if (!pending.has(id)) throw new Error(`acknowledged message ${id} is forgotten`)
+    }
     if (stored !== undefined && stored !== message.sha256) throw new Error(`message ${id} came back altered`)
-    if (message.acknowledged && !pending.has(id) && !settled.has(id))
-      throw new Error(`acknowledged message ${id} is forgotten`)
     if (message.settledForGood && pending.has(id)) throw new Error(`settled message ${id} is pending again`)
+    // The crash has forgotten the outcome, or it has not: from now on that stands.
+    message.settledForGood = message.settled &&= !pending.has(id)
   }
   for (const id of contents.keys()) if (!sent.has(id)) throw new Error(`message ${id} was never sent`)
   const report = fsckSpool(rig.disk)
@@ -115,7 +187,7 @@ function checkRecovered(rig: SpoolRig, sent: Map<string, Sent>): void {
     throw new Error(`fsck: ${JSON.stringify(report.logs.map(({ damage, brokenFiles }) => ({ damage, brokenFiles })))}`)
 }
 
-const delivered = (recipient: number): StoredOutcome => ({
+const outcomeFor = (recipient: number, attempt: number, final: boolean): StoredOutcome => ({
   log: 0,
   atMs: 1,
   attempt: {
@@ -132,63 +204,76 @@ const delivered = (recipient: number): StoredOutcome => ({
   recipients: [
     {
       recipient,
-      attempt: 1,
-      outcome: { kind: 'delivered', scope: 'recipient', stage: 'final', code: 250, enhanced: '2.0.0', text: 'ok' },
-      nextAttemptAtMs: 0,
+      attempt,
+      outcome: final
+        ? { kind: 'delivered', scope: 'recipient', stage: 'final', code: 250, enhanced: '2.0.0', text: 'ok' }
+        : { kind: 'deferred', scope: 'recipient', stage: 'rcpt', code: 450, enhanced: '4.2.0', text: 'later' },
+      nextAttemptAtMs: final ? 0 : 1_000 * attempt,
       mayBeDuplicate: false,
     },
   ],
 })
 
 /** The power fails between a write and its sync, or between any other two calls: the flusher sees an error and nothing after it happens. */
-function dieInsideACall(
-  rig: SpoolRig,
-  disk: SimulatedDisk,
-  random: Random,
-  sent: Map<string, Sent>,
-  mutant: Mutant,
-): void {
+function dieInsideACall(rig: SpoolRig, disk: SimulatedDisk, world: World): void {
+  const { random } = world
   let callsLeft = random.uint32() % 6
   disk.withFaults({
-    ...faultsOf(mutant),
+    ...faultsOf(world.mutant),
     before: () => {
       if (callsLeft-- <= 0) throw new Error('power')
     },
   })
   for (let i = 0; i < 10; i++) {
-    submitRandom(rig, random, sent, mutant)
+    submitRandom(rig, world)
     rig.clock.advance(random.uint32() % 4)
     if (random.fraction() < 0.5) rig.pump()
   }
 }
 
-/** A random life, cut off at a random point: flush steps, submissions in pieces, aborts, outcomes, in any order. */
-function live(rig: SpoolRig, random: Random, sent: Map<string, Sent>, mutant: Mutant): void {
-  const steps = 20 + (random.uint32() % 150)
-  let delivering = 0
+/** A random life, cut off at a random point: flush steps, submissions in pieces, aborts, outcomes, checkpoints, in any order. */
+async function live(rig: SpoolRig, world: World): Promise<void> {
+  const { random } = world
+  const steps = 20 + (random.uint32() % 250)
   for (let step = 0; step < steps; step++) {
     const dice = random.fraction()
-    if (dice < 0.4) submitRandom(rig, random, sent, mutant)
-    else if (dice < 0.75) (rig.flushers[random.uint32() % 2] as { step(): boolean }).step()
-    else if (dice < 0.9)
-      rig.spool.poll((sequence, position, submission) => rig.seen.push({ sequence, position, submission }))
-    else if (delivering < rig.seen.length) {
-      const { sequence, submission } = rig.seen[delivering++] as SpoolRig['seen'][number]
-      rig.spool.outcomes.append(sequence, delivered(0))
-      const message = sent.get(submission.id)
-      if (message !== undefined) message.settled = true
-      if (random.fraction() < 0.5) {
-        rig.spool.outcomes.flush()
-        while ((rig.flushers[1] as { step(): boolean }).step());
-        for (const earlier of sent.values()) if (earlier.settled) earlier.settledForGood = true
-      }
-    }
+    if (dice < 0.3) submitRandom(rig, world)
+    else if (dice < 0.55) rig.flushers[random.uint32() % rig.flushers.length]?.step()
+    else if (dice < 0.65) rig.checkpoints.step()
+    else if (dice < 0.75) rig.spool.poll()
+    else if (dice < 0.8) {
+      rig.spool.reclaim.tick()
+      // The carrier reads records, and that takes a turn.
+      await turn()
+    } else deliver(rig, world)
+    for (const { number, submission } of rig.seen.splice(0)) world.ids.set(number, submission.id)
     rig.clock.advance(random.uint32() % 4)
   }
 }
 
-function submitRandom(rig: SpoolRig, random: Random, sent: Map<string, Sent>, mutant: Mutant): void {
-  const transaction = rig.spool.submissions.begin(0)
+/** An attempt for somebody in the queue comes to its end. */
+function deliver(rig: SpoolRig, { random, sent, ids }: World): void {
+  const { rows } = rig.queue
+  // Mostly the oldest, and one in ten is left for later: so segments empty out, and stragglers remain.
+  const row = rows[random.fraction() < 0.8 ? Math.floor(rows.length / 10) : random.uint32() % Math.max(1, rows.length)]
+  if (row === undefined || !rig.spool.outcomes.hasRoom) return
+  const final = random.fraction() < 0.8
+  rig.spool.outcomes.append(row.number, outcomeFor(row.recipient, row.attempts + 1, final))
+  row.attempts += 1
+  row.nextAttemptAtMs = 1_000 * row.attempts
+  if (final) {
+    rig.queue.settle(row.number, row.recipient)
+    const message = sent.get(ids.get(row.number) ?? '')
+    if (message !== undefined) message.settled = true
+  }
+  if (random.fraction() < 0.5) return
+  rig.spool.outcomes.flush()
+  while (rig.flushers[0]?.step() === true);
+  if (rig.spool.outcomes.onDisk) for (const earlier of sent.values()) if (earlier.settled) earlier.settledForGood = true
+}
+
+function submitRandom(rig: SpoolRig, { random, sent, mutant }: World): void {
+  const transaction = rig.submissions.begin(0)
   if (isFailure(transaction)) return
   const content = random.fraction() < 0.3 ? forgedBatches(rig, random) : randomContent(random)
   transaction.append(content, 0, content.length)
@@ -231,7 +316,7 @@ function forgedBatches(rig: SpoolRig, random: Random): Buffer {
   }
   writeSubmission(batch, at + recordHeaderBytes, forged, facts)
   sealRecord(batch, at, payloadBytes, 0, zlibChecksum)
-  const channel = rig.spool.channels[0] as (typeof rig.spool.channels)[number]
+  const channel = rig.spool.channels.find(({ name }) => name === 'intake-0') as (typeof rig.spool.channels)[number]
   const position = channel.closedTo
   writeBatchHeader(
     batch,

@@ -110,9 +110,9 @@ export function deliverRig(t: TestContext, change: Partial<DelivererOptions> = {
 
   const grantFor = (site: Site, message: MessageSpec, source: string | null): Grant => {
     const recipients = (message.recipients ?? polite.recipients).map((_, i) => i)
-    const sequence = ++grants
-    messages.set(sequence, message)
-    return { id: sequence, site, source, log: 0, sequence, position: 0, recipients, slots: recipients }
+    const number = ++grants
+    messages.set(number, message)
+    return { id: number, site, source, number, place: 0, recipients, slots: recipients }
   }
   const reported = ({ id }: Grant): Promise<DeliveryReport> => new Promise((resolve) => void waiting.set(id, resolve))
 

@@ -61,7 +61,7 @@ const attempt: Attempt = {
 }
 
 export interface Settled extends SettledRecipient {
-  readonly sequence: number
+  readonly number: number
   readonly atMs: number
 }
 
@@ -86,7 +86,7 @@ export class ShapeRig {
   readonly #grantIds = new Set<number>()
   #admitted = 0
   #ended = 0
-  #nextSequence = 1
+  #nextNumber = 1
 
   constructor(options: ShapeRigOptions = {}) {
     this.#route = options.route ?? (() => ({ site: siteOf(0), validForMs: 1_000 * hourMs }))
@@ -107,17 +107,19 @@ export class ShapeRig {
     return this.#admitted - this.#ended
   }
 
-  /** A submission of `recipients` to one domain; returns its sequence. */
+  /** A submission of `recipients` to one domain; returns its number. */
   submit(options: { domain?: string; tenant?: string; recipients?: number } & Partial<Admission> = {}): number {
     const { domain = 'example.net', tenant = 'acme', recipients = 1, ...rest } = options
-    const sequence = this.#nextSequence++
+    const number = this.#nextNumber++
     for (let recipient = 0; recipient < recipients; recipient++) {
       this.#admitted += 1
       this.step({
         kind: 'admit',
         admission: {
-          sequence,
-          position: sequence * 4096,
+          number,
+          place: number * 4096,
+          span: 0,
+          bytes: 1_000,
           recipient,
           domain,
           tenant,
@@ -129,7 +131,7 @@ export class ShapeRig {
         },
       })
     }
-    return sequence
+    return number
   }
 
   /** Ends a grant, with one outcome for all of it or one for each recipient. */
@@ -169,7 +171,7 @@ export class ShapeRig {
       for (const action of this.scheduler.step(next, this.nowMs)) {
         this.actions.push(action)
         if (action.kind === 'grant') this.#granted(action.grant)
-        else if (action.kind === 'settle') this.#settle(action.sequence, action.recipients)
+        else if (action.kind === 'settle') this.#settle(action.number, action.recipients)
         else {
           this.asked.push(action.domain)
           const answer = this.#route(action.domain)
@@ -186,9 +188,9 @@ export class ShapeRig {
     this.grants.push(grant)
   }
 
-  #settle(sequence: number, recipients: readonly SettledRecipient[]): void {
+  #settle(number: number, recipients: readonly SettledRecipient[]): void {
     for (const settled of recipients) {
-      this.settled.push({ ...settled, sequence, atMs: this.nowMs })
+      this.settled.push({ ...settled, number, atMs: this.nowMs })
       if (settled.nextAttemptAtMs === 0) this.#ended += 1
     }
   }

@@ -24,8 +24,8 @@ interface Entry {
 
 /** What may be switched on to see whether the tests notice. */
 export interface DiskFaults {
-  /** dataSync does nothing. */
-  readonly ignoreDataSync?: boolean
+  /** dataSync does nothing: for all files, or for those whose path ends like this. */
+  readonly ignoreDataSync?: boolean | string
   /** syncDirectory does nothing. */
   readonly ignoreDirectorySync?: boolean
   /** Called before every write and sync; may throw, as a failing disk does. */
@@ -64,8 +64,8 @@ export class SimulatedDisk implements Disk {
 
   list(directory: string): string[] {
     const prefix = directory === '' ? '' : `${directory}/`
-    const names = [...this.#cached.keys()].filter(
-      (path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('/'),
+    const names = [...this.#cached.keys(), ...this.#directories].filter(
+      (path) => path !== '' && path.startsWith(prefix) && !path.slice(prefix.length).includes('/'),
     )
     return names.map((path) => path.slice(prefix.length)).sort()
   }
@@ -155,7 +155,8 @@ export class SimulatedDisk implements Disk {
       dataSync: () => {
         this.#faults.before?.('sync', path)
         this.syncs += 1
-        if (this.#faults.ignoreDataSync !== true) syncInode(inode)
+        const { ignoreDataSync: ignored = false } = this.#faults
+        if (typeof ignored === 'string' ? !path.endsWith(ignored) : !ignored) syncInode(inode)
       },
       close() {},
     }

@@ -3,20 +3,26 @@ import { type Random, seededRandom } from '../../src/kernel/random.ts'
 import { VirtualClock } from '../../src/kernel/clock.ts'
 import type { SpoolConfig } from '../../src/config/compiled.ts'
 import type { Failure } from '../../src/model/failures.ts'
+import type { QueueRow } from '../../src/model/queue.ts'
 import type { SubmissionHead } from '../../src/model/submission.ts'
 import type { Disk } from '../../src/ports/disk.ts'
 import { isFailure } from '../../src/ports/submissions.ts'
 import {
+  type Arrival,
   Channel,
+  CheckpointFiles,
   type Checksum,
+  dumpSpool,
   Flusher,
   makeSpoolDirectories,
   makeSpoolMemory,
   openSpool,
   type Spool,
+  SpoolPins,
   spoolRoot,
-  type StoredSubmission,
+  type SubmissionLog,
 } from '../../src/spool/spool.ts'
+import { QueueRig } from './queue-rig.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 
 export const smallSpool: SpoolConfig = {
@@ -25,14 +31,19 @@ export const smallSpool: SpoolConfig = {
   reserveBytes: 0,
   commitDelayMs: 2,
   commitBytesMax: 16 * 1024,
+  checkpointAfterBytes: 2 ** 40,
 }
 
 export interface SpoolRig {
   readonly spool: Spool
   readonly disk: Disk
   readonly clock: VirtualClock
+  readonly queue: QueueRig
+  readonly submissions: SubmissionLog
   readonly flushers: readonly Flusher[]
-  readonly seen: { sequence: number; position: number; submission: StoredSubmission }[]
+  readonly checkpoints: CheckpointFiles
+  /** What came in during this life. */
+  readonly seen: Arrival[]
   readonly errors: unknown[]
   /** Lets the log thread do one step of each log, then tells the owner. */
   pump(): boolean
@@ -48,20 +59,32 @@ export function openRig(
     config?: SpoolConfig
     checksum?: Checksum
     salts?: Random
+    onPins?: (pins: SpoolPins) => void
   } = {},
 ): SpoolRig {
   const disk = options.disk ?? new SimulatedDisk()
   const clock = options.clock ?? new VirtualClock()
   const random = options.random ?? seededRandom(1)
   const config = options.config ?? smallSpool
-  makeSpoolDirectories(disk)
-  const memory = makeSpoolMemory(config)
+  makeSpoolDirectories(disk, 1)
+  const memory = makeSpoolMemory(disk, config, 1)
+  const pins = new SpoolPins(memory.channels)
+  options.onPins?.(pins)
+  const queue = new QueueRig(pins)
+  const seen: SpoolRig['seen'] = []
   const spool = openSpool({
     disk,
     config,
     memory,
     clock,
     random,
+    pins,
+    queue,
+    intakeHere: true,
+    onArrival: (arrival) => {
+      seen.push(arrival)
+      queue.arrive(arrival)
+    },
     ...(options.checksum && { checksum: options.checksum }),
     ...(options.salts && { salts: options.salts }),
   })
@@ -76,12 +99,12 @@ export function openRig(
         onError: (error) => errors.push(error),
       }),
   )
-  const seen: SpoolRig['seen'] = []
-  const poll = (): void => spool.poll((sequence, position, submission) => seen.push({ sequence, position, submission }))
+  const checkpoints = new CheckpointFiles({ disk, memory: memory.checkpoint, onDone: () => {} })
   const pump = (): boolean => {
     let worked = false
     for (const flusher of flushers) worked = flusher.step() || worked
-    poll()
+    worked = checkpoints.step() || worked
+    spool.poll()
     return worked
   }
   const settle = (): void => {
@@ -89,11 +112,12 @@ export function openRig(
       const worked = pump()
       clock.advance(20)
       spool.outcomes.flush()
-      if (!worked && !pump()) return
+      if (!worked && !pump()) return void spool.settled()
     }
     throw new Error('the spool does not come to rest')
   }
-  return { spool, disk, clock, flushers, seen, errors, pump, settle }
+  const submissions = spool.submissions as SubmissionLog
+  return { spool, submissions, disk, clock, queue, flushers, checkpoints, seen, errors, pump, settle }
 }
 
 export function headFor(recipients: readonly string[], overrides: Partial<SubmissionHead> = {}): SubmissionHead {
@@ -119,7 +143,7 @@ export function submit(
   settled: (failure: Failure | null, id: string) => void,
   options: { recipients?: readonly string[]; piece?: number } = {},
 ): string | Failure {
-  const transaction = rig.spool.submissions.begin(content.length)
+  const transaction = rig.submissions.begin(content.length)
   if (isFailure(transaction)) return transaction
   const piece = options.piece ?? content.length
   for (let at = 0; at < content.length; at += piece) {
@@ -127,4 +151,15 @@ export function submit(
   }
   transaction.commit(headFor(options.recipients ?? ['ann@example.net']), (failure) => settled(failure, transaction.id))
   return transaction.id
+}
+
+/** What the queue holds, with the ids of the submissions. */
+export function pendingOf(rig: SpoolRig): { number: number; id: string | undefined; rows: QueueRow[] }[] {
+  const ids = new Map<number, string>()
+  dumpSpool(rig.disk, ({ number, submission }) => ids.set(number, submission.id))
+  return rig.queue.numbers.map((number) => ({
+    number,
+    id: ids.get(number),
+    rows: rig.queue.rows.filter((row) => row.number === number),
+  }))
 }

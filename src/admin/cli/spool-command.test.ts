@@ -51,11 +51,11 @@ before(() => {
   })
   const [first, second] = rig.seen
   assert.ok(first && second)
-  for (const [sequence, kinds] of [
-    [first.sequence, ['delivered', 'deferred']],
-    [second.sequence, ['delivered', 'bounced', 'delivered']],
+  for (const [number, kinds] of [
+    [first.number, ['delivered', 'deferred']],
+    [second.number, ['delivered', 'bounced', 'delivered']],
   ] as const) {
-    rig.spool.outcomes.append(sequence, {
+    rig.spool.outcomes.append(number, {
       log: 0,
       atMs: Date.UTC(2026, 10, 22),
       attempt: {
@@ -104,7 +104,7 @@ test('dump --json: one object per line, with attempts, size and hash of the cont
   const attempt = { enhanced: '2.0.0', text: 'says \u001b[31mred', at: '2026-11-22T00:00:00.000Z' }
   assert.deepEqual(first, {
     id: ids[0],
-    sequence: 1,
+    number: 64,
     accepted_at: first.accepted_at,
     tenant: 'acme',
     return_path: 'sender@acme.example',

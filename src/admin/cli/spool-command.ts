@@ -85,6 +85,12 @@ function fsck(context: CliContext, flags: Flags, disk: Disk): void {
     context.print(
       `${count(report.orphanChunks)} pieces of messages that were never committed: their clients gave up, or are sending right now. Ignored.`,
     )
+  for (const { number, whole } of report.checkpoints)
+    if (!whole)
+      context.print(
+        `Checkpoint ${number} is not whole: it was being written when the process ended, or the disk lost some of it.`,
+      )
+  if (report.queueLost !== null) context.print(`${context.style('red', 'lost')}: ${report.queueLost}`)
   for (const id of report.damagedSubmissions)
     context.print(`${context.style('red', 'damaged')}: message ${id} has lost part of its content and is never sent.`)
   for (const name of report.quarantined) context.print(`Set aside by an earlier start: ${spoolRoot}/quarantine/${name}`)
@@ -194,7 +200,7 @@ function dumpRaw(context: CliContext, id: string, disk: Disk): void {
 type EntryView = ReturnType<typeof describeEntry>
 
 /** As JSON has it, so the names are those of the wire. */
-function describeEntry({ sequence, submission, content, outcomes, pending }: DumpEntry) {
+function describeEntry({ number, submission, content, outcomes, pending }: DumpEntry) {
   const waiting = new Set(pending)
   const recipients = submission.recipients.map((address, index) => {
     const attempts: { outcome: Outcome['kind']; code: number; enhanced: string; text: string; at: string }[] = []
@@ -210,12 +216,17 @@ function describeEntry({ sequence, submission, content, outcomes, pending }: Dum
         nextAttemptAtMs = next
       }
     }
-    const state = waiting.has(index) ? (attempts.length === 0 ? 'queued' : 'deferred') : attempts.at(-1)?.outcome
+    // The outcome log goes back only as far as the queue needs it.
+    const state = waiting.has(index)
+      ? attempts.length === 0
+        ? 'queued'
+        : 'deferred'
+      : (attempts.at(-1)?.outcome ?? 'settled')
     return { address, state, attempts, next_attempt_at: state === 'deferred' ? timeOrNull(nextAttemptAtMs) : null }
   })
   return {
     id: submission.id,
-    sequence,
+    number,
     accepted_at: new Date(submission.acceptedAtMs).toISOString(),
     tenant: submission.tenant,
     return_path: submission.returnPath,
