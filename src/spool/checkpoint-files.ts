@@ -7,8 +7,13 @@
  *   scheduler   sees it                        done → idle
  */
 import type { Disk, DiskFile } from '../ports/disk.ts'
-import { checkpointPath, listCheckpoints, rangeBytesMax, rangeHeaderBytes } from './checkpoint.ts'
-import { checkpointDirectory, spoolRoot } from './files.ts'
+import {
+  checkpointDirectoryPath,
+  checkpointPath,
+  listCheckpoints,
+  rangeBytesMax,
+  rangeHeaderBytes,
+} from './checkpoint.ts'
 
 const words = { state: 0, first: 1, last: 2, bytes: 3, number: 4, count: 8 } as const
 const states = { idle: 0, asked: 1, done: 2, failed: 3 } as const
@@ -102,7 +107,7 @@ export class CheckpointFiles {
     this.#writtenBytes += bytes
     file.dataSync()
     if (this.#control[words.last] === 0) return
-    this.#disk.syncDirectory(`${spoolRoot}/${checkpointDirectory}`)
+    this.#disk.syncDirectory(checkpointDirectoryPath)
     this.close()
     this.#removeOld(number)
   }

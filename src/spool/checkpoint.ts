@@ -53,9 +53,9 @@ export interface Checkpoint {
   readonly bytes: number
 }
 
-const directory = `${spoolRoot}/${checkpointDirectory}`
+export const checkpointDirectoryPath = `${spoolRoot}/${checkpointDirectory}`
 const fileName = (number: number): string => `${String(number).padStart(8, '0')}.ckpt`
-export const checkpointPath = (number: number): string => `${directory}/${fileName(number)}`
+export const checkpointPath = (number: number): string => `${checkpointDirectoryPath}/${fileName(number)}`
 
 function numberOfFile(name: string): number | null {
   const match = /^(\d{8,})\.ckpt$/.exec(name)
@@ -89,7 +89,7 @@ export function sealJson(buffer: Buffer, kind: RangeKind, index: number, value: 
 /** Numbers of the files that are there, rising, whole or not. */
 export function listCheckpoints(disk: Disk): number[] {
   return disk
-    .list(directory)
+    .list(checkpointDirectoryPath)
     .map(numberOfFile)
     .filter((number) => number !== null)
 }

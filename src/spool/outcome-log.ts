@@ -41,9 +41,9 @@ export class OutcomeLog {
     return this.#waiting.size === 0 && this.#writer.backlogBytes < this.#writer.channel.windowBytes / 2
   }
 
-  /** Everything appended so far stands before this position; null while some of it waits for room. */
-  get end(): number | null {
-    return this.#waiting.size > 0 ? null : this.#writer.endOfOpenBatch
+  /** Some of what was appended has found no room in the window yet. */
+  get waiting(): boolean {
+    return this.#waiting.size > 0
   }
 
   /** Nothing that was appended would be lost by a crash now. */

@@ -69,7 +69,7 @@ export class Reclaim {
       logs: {
         positions: () => this.#positions(),
         grownBytes: () => this.#grownBytes(),
-        settled: () => this.#settled(),
+        settled: () => this.outcomesSettled(),
       },
       source: queue,
       clock,
@@ -176,14 +176,16 @@ export class Reclaim {
     return bytes
   }
 
-  #settled(): boolean {
+  /** Is every outcome on disk that the queue shows? From the moment of the first question on. */
+  outcomesSettled(): boolean {
     const { outcomes, segments } = this.#options
+    const { channel } = segments.get(outcomeLog) as LogSegments
     if (this.#settleAt === null) {
-      if (outcomes.end === null) return false
+      if (outcomes.waiting) return false
       outcomes.flush()
-      this.#settleAt = outcomes.end
+      this.#settleAt = channel.closedTo
     }
-    if ((segments.get(outcomeLog)?.channel.committedTo ?? 0) < this.#settleAt) return false
+    if (channel.committedTo < this.#settleAt) return false
     this.#settleAt = null
     return true
   }

@@ -98,6 +98,7 @@ export function scanLog(
   let nextBatch = known.nextBatch
   let records = 0
   let tornBytes = 0
+  let endsAt = 0
   let provenThrough = from
   let unproven: RecoveredRecord[] = []
   for (const { header } of files.segments) provenThrough = Math.max(provenThrough, header.previousEnd)
@@ -137,13 +138,15 @@ export function scanLog(
       (stretch) => damage.push({ ...stretch, segment }),
     )
     tornBytes += end.tornBytes
+    endsAt = end.position
   }
   const last = files.segments.at(-1)
   return {
     files,
     nextSegment: Math.max((last?.header.segment ?? 0) + 1, known.nextSegment),
     nextBatch,
-    provenThrough,
+    // A checkpoint may name the end of the segment: what was never written is not missing.
+    provenThrough: Math.min(provenThrough, endsAt),
     records,
     unproven,
     tornBytes,

@@ -35,6 +35,7 @@ export {
 export { spoolRoot } from './files.ts'
 export { readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
 export { SpoolPins } from './pins.ts'
+export { type RebuildReport, rebuildQueue } from './rebuild.ts'
 export type { ReclaimFigures } from './reclaim.ts'
 export { RecordReader } from './reader.ts'
 export type { SubmissionLog } from './submission-log.ts'

@@ -32,6 +32,7 @@ const sound: Evidence = {
   received: [received('a', 500), received('d', 500)],
   receivedHeaders: new Map([['a', new Set(['h'])]]),
   stored: [stored('a'), stored('b', { end: 'bounced' }), stored('c', { end: 'pending' }), stored('d')],
+  refuses: () => false,
   killsAtMs: [1_000],
   inFlightMax: 1,
   outcomeMsMax: 60,
@@ -45,6 +46,15 @@ test('evidence without a fault is accounted for', () => {
     { violations, acknowledged, delivered, bounced, pending, unacknowledgedDelivered },
     { violations: [], acknowledged: 3, delivered: 1, bounced: 1, pending: 1, unacknowledgedDelivered: 1 },
   )
+})
+
+test('what has left the spool must have arrived, unless the receiver refuses it for good', () => {
+  assert.deepEqual(complaints({ stored: sound.stored.slice(1) }), [])
+  assert.deepEqual(complaints({ stored: sound.stored.filter(({ id }) => id !== 'b') }), [
+    'acknowledged and lost: b ann@mail.test',
+  ])
+  const refused = checkEvidence({ ...sound, stored: sound.stored.filter(({ id }) => id !== 'b'), refuses: () => true })
+  assert.deepEqual([refused.violations, refused.bounced], [[], 1])
 })
 
 test('what is in the spool of nobody, or called delivered and never seen, is lost', () => {

@@ -1,7 +1,7 @@
 /**
  * The ledger checker: what the source swears to, what the receiver swears to, and what the spool holds must agree, whatever was killed when.
  *
- *   no loss        acknowledged = delivered ∪ bounced ∪ pending, and whoever is recorded as delivered was seen by the receiver
+ *   no loss        acknowledged = delivered ∪ bounced ∪ pending, and whoever is recorded as delivered, or not recorded any more, was seen by the receiver
  *   no corruption  SHA-256 of what was sent = of what is stored = of what arrived behind the header fields that the engine says it added
  *   no invention   nothing arrives or is stored that was not sent, and nothing is stored twice
  *   few doubles    a copy beyond the first has a cause: the receiver withheld its reply, or a kill came between; and per kill there are at most
@@ -18,7 +18,8 @@ export interface StoredRecipient {
   readonly sha256: string | null
   /** Of the header fields that intake added. */
   readonly headersSha256: string
-  readonly end: 'delivered' | 'bounced' | 'pending'
+  /** Settled: not in the queue any more, and the outcome log does not go back far enough to say how. */
+  readonly end: 'delivered' | 'bounced' | 'pending' | 'settled'
 }
 
 export interface Evidence {
@@ -27,6 +28,8 @@ export interface Evidence {
   /** Of what stood before the source's first byte, by id: of every copy, so that it can be seen whether they differ. */
   readonly receivedHeaders: ReadonlyMap<string, ReadonlySet<string>>
   readonly stored: readonly StoredRecipient[]
+  /** Would the receiver refuse this one for good? Then whoever is neither stored nor seen has bounced. */
+  readonly refuses: (rcpt: string) => boolean
   /** When each kill was, by the receiver's clock, in order. */
   readonly killsAtMs: readonly number[]
   /** Connections per site × sites: transmissions that can be in flight. */
@@ -82,9 +85,13 @@ export function checkEvidence(evidence: Evidence): Verdict {
   const ends = { delivered: 0, bounced: 0, pending: 0 }
   const lost: string[] = []
   for (const record of acknowledged) {
-    const found = storedByKey.get(keyOf(record))
-    if (found === undefined || (found.end === 'delivered' && !arrived.has(keyOf(record)))) lost.push(keyOf(record))
-    else ends[found.end] += 1
+    const key = keyOf(record)
+    // What has come to its end leaves the spool when its segment is used again.
+    const end = storedByKey.get(key)?.end ?? 'settled'
+    if (end === 'pending' || end === 'bounced') ends[end] += 1
+    else if (arrived.has(key)) ends.delivered += 1
+    else if (end === 'settled' && evidence.refuses(record.rcpt)) ends.bounced += 1
+    else lost.push(key)
   }
   complain('acknowledged and lost', lost)
   complain('damaged in the spool', wrongInSpool(sent, storedByKey))

@@ -21,7 +21,7 @@ import {
   type SentRecord,
   startReceiver,
 } from '../../src/sandbox/sandbox.ts'
-import { dumpSpool, fsckSpool } from '../../src/spool/spool.ts'
+import { dumpSpool, fsckSpool, statSpool } from '../../src/spool/spool.ts'
 import { freePort } from '../support/engine.ts'
 import { launch, type Posthaste } from '../support/posthaste.ts'
 import { checkEvidence, type StoredRecipient, type Verdict } from './checker.ts'
@@ -46,6 +46,8 @@ export interface CrashResult extends Verdict {
   readonly recoveryMs: readonly number[]
   readonly drainMs: number
   readonly spoolBytes: number
+  /** Segments of the intake log that there have ever been, and that are left. */
+  readonly segments: { readonly ever: number; readonly left: number }
 }
 
 /** One in so many kills comes during recovery, because that must be repeatable too. */
@@ -140,7 +142,7 @@ async function stopSource(source: ChildProcess): Promise<void> {
 
 const configFile = (directory: string): string => join(directory, 'posthaste.yaml')
 
-/** As in production, but small: segments roll over every second or so, and much of what is sent has left the window. */
+/** As in production, but small: segments roll over and the queue is written down every second or so, and much of what is sent has left the window. */
 function config(directory: string, port: number, receiverPort: number): string {
   return `hostname: crash.test
 data_directory: ${join(directory, 'data')}
@@ -150,7 +152,7 @@ tenants: [{ name: crash, networks: [127.0.0.0/8] }]
 routes: [{ domain: '*', host: 127.0.0.1, port: ${receiverPort} }]
 delivery: { connections_per_site: ${connectionsPerSite} }
 retry: { delays: [1s, 2s, 5s], jitter: 0.15, expire_after: 1h }
-spool: { segment_size: 4MiB, window_size: 4MiB, reserve: 64MiB }
+spool: { segment_size: 4MiB, window_size: 4MiB, checkpoint_after: 512KiB, reserve: 64MiB }
 management: { address: 127.0.0.1, port: 0 }
 `
 }
@@ -219,7 +221,11 @@ async function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<
   return false
 }
 
-function judge(plan: CrashPlan, world: World, more: readonly string[]): Verdict & { spoolBytes: number } {
+function judge(
+  plan: CrashPlan,
+  world: World,
+  more: readonly string[],
+): Verdict & Pick<CrashResult, 'spoolBytes' | 'segments'> {
   const disk = openDisk(join(plan.directory, 'data'))
   const fsck = fsckSpool(disk)
   const violations = [...more]
@@ -235,7 +241,7 @@ function judge(plan: CrashPlan, world: World, more: readonly string[]): Verdict 
       outcomes.flatMap(({ recipients }) => recipients.map(({ recipient, outcome }) => [recipient, outcome.kind])),
     )
     for (const [index, rcpt] of submission.recipients.entries()) {
-      const end = pending.includes(index) ? 'pending' : kinds.get(index) === 'delivered' ? 'delivered' : 'bounced'
+      const end = pending.includes(index) ? 'pending' : endOf(kinds.get(index))
       stored.push({ id, rcpt, sha256, headersSha256, end })
     }
   })
@@ -244,11 +250,19 @@ function judge(plan: CrashPlan, world: World, more: readonly string[]): Verdict 
     received: readLedger<ReceivedRecord>(receivedLedger(plan.directory)).records,
     receivedHeaders: world.receivedHeaders,
     stored,
+    refuses: (rcpt) => rcpt.endsWith('@refuses.test'),
     killsAtMs: world.killsAtMs,
     inFlightMax: connectionsPerSite,
     outcomeMsMax,
   })
-  return { ...verdict, violations: [...violations, ...verdict.violations], spoolBytes }
+  const intake = statSpool(disk).find(({ log }) => log === 'intake-0')
+  const segments = { ever: intake?.lastSegment ?? 0, left: intake?.segments ?? 0 }
+  return { ...verdict, violations: [...violations, ...verdict.violations], spoolBytes, segments }
+}
+
+function endOf(kind: string | undefined): 'delivered' | 'bounced' | 'settled' {
+  if (kind === 'delivered') return 'delivered'
+  return kind === 'bounced' || kind === 'expired' ? 'bounced' : 'settled'
 }
 
 function sourceIdOf(content: Buffer): string {

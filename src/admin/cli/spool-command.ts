@@ -1,22 +1,33 @@
 /**
  * `posthaste spool fsck | stat | dump`: reads the files of the spool and changes nothing, whether an engine runs on them or not. What a running
- * engine is writing at that moment may look torn.
+ * engine is writing at that moment may look torn. `rebuild` writes, and wants the engine stopped.
  */
 import { createHash } from 'node:crypto'
 import type { Command } from 'commander'
 import { openDisk } from '../../adapters/embedded/embedded.ts'
 import { findConfigFile, locateEngine } from '../../config/config.ts'
+import { systemClock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
 import { formatBytes } from '../../kernel/units.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Disk } from '../../ports/disk.ts'
-import { type DumpEntry, dumpSpool, type FsckReport, fsckSpool, spoolRoot, statSpool } from '../../spool/spool.ts'
+import {
+  type DumpEntry,
+  dumpSpool,
+  type FsckReport,
+  fsckSpool,
+  rebuildQueue,
+  spoolRoot,
+  statSpool,
+  takeSpoolLock,
+} from '../../spool/spool.ts'
 import { toWire } from '../wire.ts'
 import { printable, type CliContext } from './context.ts'
 import { overridesOf, withConfigOptions, type ConfigFlags } from './flags.ts'
 import { count, table } from './table.ts'
 
 type Flags = ConfigFlags & { readonly json?: boolean }
+type RebuildFlags = Flags & { readonly force?: boolean }
 type DumpFlags = Flags & { readonly pending?: boolean; readonly raw?: string }
 
 const exitDamaged = 65
@@ -24,7 +35,7 @@ const exitDamaged = 65
 export function registerSpool(program: Command, context: CliContext): void {
   const spool = program
     .command('spool')
-    .description('look into the spool on disk; nothing is changed, an engine may run')
+    .description('look into the spool on disk, whether an engine runs or not; only rebuild changes anything')
   withConfigOptions(
     spool
       .command('fsck')
@@ -40,10 +51,38 @@ export function registerSpool(program: Command, context: CliContext): void {
     .option('--pending', 'only messages with a recipient that has not come to an end')
     .option('--raw <id>', 'write the content of this message as it was accepted, without the header fields we add')
     .action((flags: DumpFlags) => reading(context, flags, (disk) => dump(context, flags, disk)))
+  withConfigOptions(
+    spool
+      .command('rebuild')
+      .description(
+        'when no checkpoint is whole: make a queue from what the logs hold, and list what may be sent twice',
+      ),
+  )
+    .option('--force', 'although there is a checkpoint that is whole')
+    .action((flags: RebuildFlags) => rebuild(context, flags))
+}
+
+function rebuild(context: CliContext, flags: RebuildFlags): void {
+  reading(context, flags, (disk, dataDirectory) => {
+    const release = takeSpoolLock(dataDirectory)
+    try {
+      const report = rebuildQueue(disk, systemClock, flags.force === true)
+      for (const name of report.quarantined) context.print(`Set aside: ${name}`)
+      if (report.inDoubt.size > 0) context.print('These may have been delivered before, and will be sent:')
+      dumpSpool(disk, (entry) => {
+        if (report.inDoubt.has(entry.number)) context.print(`  ${lineOf(describeEntry(entry))}`)
+      })
+      context.print(
+        `Checkpoint ${report.checkpoint} is written: ${count(report.recipients)} recipients are queued, ${count(report.inDoubt.size)} messages among theirs may be sent twice. The next start delivers them.`,
+      )
+    } finally {
+      release()
+    }
+  })
 }
 
 /** Opens the spool that the configuration names, and turns what goes wrong into sentences. */
-function reading(context: CliContext, flags: Flags, read: (disk: Disk) => void): void {
+function reading(context: CliContext, flags: Flags, read: (disk: Disk, dataDirectory: string) => void): void {
   const file = findConfigFile(flags.config, context.env)
   const { dataDirectory } = locateEngine(file, context.env, { cwd: context.cwd, ...overridesOf(flags) })
   const disk = openDisk(dataDirectory)
@@ -56,7 +95,7 @@ function reading(context: CliContext, flags: Flags, read: (disk: Disk) => void):
         { exitCode: 1 },
       )
     }
-    read(disk)
+    read(disk, dataDirectory)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (error instanceof PosthasteError || code === undefined || !/^E[A-Z]+$/.test(code)) throw error
