@@ -15,7 +15,15 @@ import { minuteMs } from '../kernel/units.ts'
 import { createRouter, type Router } from '../route/route.ts'
 import { queueImage, Scheduler, type ShapeAction, type ShapeEvent, type SiteQueue, slotStates } from '../shape/shape.ts'
 import { createSigner } from '../sign/sign.ts'
-import { type Arrival, Channel, openSpool, type Spool, SpoolPins, type SubmissionLog } from '../spool/spool.ts'
+import {
+  type Arrival,
+  Channel,
+  fullTenants,
+  openSpool,
+  type Spool,
+  SpoolPins,
+  type SubmissionLog,
+} from '../spool/spool.ts'
 import { domainOf } from '../standards/address.ts'
 import { createClients } from '../tenancy/tenancy.ts'
 import type { EngineFigures, EngineThreadData, EngineTotals, LiveRecipient } from './exchange.ts'
@@ -305,6 +313,12 @@ export class Engine {
     this.#spool.outcomes.append(number, { log: 0, atMs: this.#nowMs(), attempt, recipients })
   }
 
+  #measureShares(): void {
+    const { tenantShare: share, reserveBytes } = this.#options.config.spool
+    const freeBytes = this.#spool.channels[0]?.freeBytes ?? 0
+    this.#spool.submissions?.setFullTenants(fullTenants(this.#scheduler.tenants, { share, freeBytes, reserveBytes }))
+  }
+
   #tick(): void {
     this.#clock.after(tickMs, () => this.#tick())
     this.#run({ kind: 'tick' })
@@ -312,6 +326,7 @@ export class Engine {
     if (hold !== this.#holding) this.#run({ kind: 'hold', hold })
     this.#holding = hold
     this.#spool.reclaim.tick()
+    this.#measureShares()
     if (this.#nowMs() < this.#tidyAtMs) return
     this.#tidyAtMs = this.#nowMs() + tidyEveryMs
     this.#router.prune((site) => this.#scheduler.sites.has(site.id))

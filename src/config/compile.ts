@@ -54,6 +54,7 @@ export function compile(values: FileValues, reader: Reader, clock: Clock): Confi
       reserveBytes: spool.reserve,
       commitDelayMs: spool.commit_delay,
       commitBytesMax: spool.commit_size_max,
+      tenantShare: spool.tenant_share,
       checkpointAfterBytes: spool.checkpoint_after,
     },
     management: { address: management.address, port: management.port, token: compileToken(values, reader) },

@@ -110,6 +110,8 @@ export interface SpoolConfig {
   readonly reserveBytes: number
   readonly commitDelayMs: number
   readonly commitBytesMax: number
+  /** Of what there is for mail, the part that one tenant's waiting mail may take. */
+  readonly tenantShare: number
   /** The queue is written down when the logs have grown by this much, or by its own size if that is more. */
   readonly checkpointAfterBytes: number
 }

@@ -279,6 +279,7 @@ test('production defaults are the documented ones', () => {
     reserveBytes: 2 ** 30,
     commitDelayMs: 2,
     commitBytesMax: 2 ** 20,
+    tenantShare: 0.25,
     checkpointAfterBytes: 2 ** 28,
   })
   const { messageBytesMax, recipientsMax, connectionsMax, listeners } = config.smtp

@@ -286,6 +286,13 @@ const spool = section('The log on disk that holds accepted mail.', {
     minimum: 4 * KiB,
     maximum: 16 * MiB,
   }),
+  tenant_share: ratio({
+    description:
+      'How much of the disk one tenant may fill with mail that waits: of what waiting mail takes now and what is free above the reserve. A tenant beyond it hears 452 4.3.1; others do not notice.',
+    default: 0.25,
+    minimum: 0.001,
+    maximum: 1,
+  }),
   checkpoint_after: bytes({
     description:
       'The queue is written down whenever the logs have grown by this much, or by its own size if that is more. A restart reads the queue and what came after; segments behind it are used again.',

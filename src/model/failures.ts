@@ -20,6 +20,12 @@ const failure = (code: string, smtp: string, http: number, say: string): Failure
 
 export const failures = {
   spoolFull: failure('spool_full', '452 4.3.1', 503, 'no space left for new mail, try again later'),
+  tenantShareFull: failure(
+    'tenant_share_full',
+    '452 4.3.1',
+    429,
+    "this tenant's waiting mail fills its share of the disk, try again later",
+  ),
   spoolBusy: failure('spool_busy', '452 4.3.1', 503, 'too much mail is waiting for the disk, try again later'),
   spoolBroken: failure('spool_broken', '451 4.3.0', 503, 'mail cannot be stored now, try again later'),
   draining: failure('draining', '421 4.3.2', 503, 'shutting down, try again later'),

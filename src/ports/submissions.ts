@@ -8,9 +8,9 @@ import type { SubmissionHead } from '../model/submission.ts'
 export interface Submissions {
   /**
    * Opens a transaction: call it when content starts (DATA, first BDAT, request body), because a commit is delayed by up to 2 ms
-   * while others are open. Returns a failure when no mail is taken now.
+   * while others are open. Returns a failure when no mail is taken now, or none of this tenant.
    */
-  begin(expectedBytes: number): Transaction | Failure
+  begin(expectedBytes: number, tenant: string): Transaction | Failure
 }
 
 export interface Transaction {

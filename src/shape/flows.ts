@@ -25,9 +25,15 @@ const patienceMs = 10
 const silenceMs = 50
 const ringMax = 10_000_000
 
+/** What a tenant's waiting recipients take on disk. */
+export interface TenantUse {
+  bytes: number
+}
+
 export interface Flow {
   readonly id: number
   readonly tenant: string
+  readonly use: TenantUse
   readonly destination: Destination
   /** Slots that name the flow, wherever they stand. */
   live: number

@@ -10,7 +10,15 @@ import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
 import type { QueueRow } from '../model/queue.ts'
 import type { Pins } from '../ports/queue.ts'
-import { type Destination, type Flow, type LearnedSite, pushSlot, shiftSlot, SiteQueue } from './flows.ts'
+import {
+  type Destination,
+  type Flow,
+  type LearnedSite,
+  pushSlot,
+  shiftSlot,
+  SiteQueue,
+  type TenantUse,
+} from './flows.ts'
 import { inOrderOfAcceptance } from './image.ts'
 import { RetrySchedule } from './retry.ts'
 import { mayBeDuplicateFlag, Slots, type SlotState, slotStates } from './slots.ts'
@@ -100,6 +108,7 @@ export class Scheduler {
   readonly sites = new Map<number, SiteQueue>()
   /** What was known of sites before the process began, by name, until there is mail for them. */
   readonly learned = new Map<string, LearnedSite>()
+  readonly tenants = new Map<string, TenantUse>()
   readonly #retry: RetrySchedule
   readonly #pins: Pins
   readonly #connectionsMax: number
@@ -229,12 +238,20 @@ export class Scheduler {
 
   #pin(slot: number): void {
     const { slots } = this
-    this.#pins.add(slots.place[slot] as number, slots.span[slot] as number, slots.bytes[slot] as number)
+    const bytes = slots.bytes[slot] as number
+    this.#useAt(slot).bytes += bytes
+    this.#pins.add(slots.place[slot] as number, slots.span[slot] as number, bytes)
+  }
+
+  #useAt(slot: number): TenantUse {
+    return (this.#flows[this.slots.flow[slot] as number] as Flow).use
   }
 
   #unpin(slot: number): void {
     const { slots } = this
-    this.#pins.remove(slots.place[slot] as number, slots.span[slot] as number, slots.bytes[slot] as number)
+    const bytes = slots.bytes[slot] as number
+    this.#useAt(slot).bytes -= bytes
+    this.#pins.remove(slots.place[slot] as number, slots.span[slot] as number, bytes)
   }
 
   #flowFor(domain: string, tenant: string): Flow {
@@ -245,10 +262,26 @@ export class Scheduler {
     }
     for (const flow of destination.flows) if (flow.tenant === tenant) return flow
     const id = this.#freeFlows.pop() ?? this.#flows.length
-    const flow: Flow = { id, tenant, destination, live: 0, head: 0, tail: 0, size: 0, ring: null }
+    const flow: Flow = {
+      id,
+      tenant,
+      use: this.#useOf(tenant),
+      destination,
+      live: 0,
+      head: 0,
+      tail: 0,
+      size: 0,
+      ring: null,
+    }
     this.#flows[id] = flow
     destination.flows.push(flow)
     return flow
+  }
+
+  #useOf(tenant: string): TenantUse {
+    let use = this.tenants.get(tenant)
+    if (use === undefined) this.tenants.set(tenant, (use = { bytes: 0 }))
+    return use
   }
 
   /** Its site waits for `dispatchFilled`. */

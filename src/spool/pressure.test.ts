@@ -58,7 +58,7 @@ test('more outcomes at once than the window holds: all of them reach the disk, i
 
 test('a source that pauses is let go on, even when a commit may be larger than the window', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: MiB, windowBytes: MiB, commitBytesMax: 16 * MiB } })
-  const transaction = rig.submissions.begin(0)
+  const transaction = rig.submissions.begin(0, 'acme')
   assert.ok(!isFailure(transaction))
   const piece = Buffer.alloc(70 * KiB, 'a')
   let goOn = false
@@ -75,7 +75,7 @@ test('a source that pauses is let go on, even when a commit may be larger than t
 
 test('a transaction that is given up while it waits for room leaves the others alone', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: MiB, windowBytes: MiB } })
-  const [one, other] = [rig.submissions.begin(0), rig.submissions.begin(0)]
+  const [one, other] = [rig.submissions.begin(0, 'acme'), rig.submissions.begin(0, 'acme')]
   assert.ok(!isFailure(one) && !isFailure(other))
   const piece = Buffer.alloc(70 * KiB, 'a')
   while (one.append(piece, 0, piece.length));
@@ -103,7 +103,7 @@ test('a client whose content ends after the disk has failed hears 451 as well', 
   })
   const rig = openRig({ disk })
   rig.settle()
-  const late = rig.submissions.begin(0)
+  const late = rig.submissions.begin(0, 'acme')
   assert.ok(!isFailure(late))
   failing = true
   submit(rig, Buffer.from('a: b\r\n\r\n'), (failure) => assert.equal(failure?.code, 'spool_broken'))

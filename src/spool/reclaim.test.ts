@@ -143,7 +143,7 @@ test('a segment with one living message stays, until that is carried away; its n
 test('chunks of a transaction that is open for long are not reclaimed under it, and are read back after a restart', async () => {
   const large = { ...smallSpool, segmentBytes: 256 * KiB, windowBytes: 256 * KiB }
   const rig = openRig({ config: large })
-  const transaction = rig.submissions.begin(0)
+  const transaction = rig.submissions.begin(0, 'acme')
   assert.ok(!isFailure(transaction))
   const content = Buffer.alloc(100_000, 'c')
   transaction.append(content, 0, content.length)

@@ -32,7 +32,7 @@ test('a commit settles only once its bytes are synced, and the submission is han
 
 test('an aborted transaction leaves nothing, even when part of it was spilled', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: 1 << 20, windowBytes: 1 << 20 } })
-  const transaction = rig.submissions.begin(0)
+  const transaction = rig.submissions.begin(0, 'acme')
   assert.ok(!isFailure(transaction))
   transaction.append(body(200_000), 0, 200_000)
   transaction.abort()
@@ -261,7 +261,7 @@ test('row 111: a submission whose chunk is gone is listed and never pending', ()
 test('row 112: chunks without a commit are ignored and counted as orphans', () => {
   const config = { ...smallSpool, segmentBytes: 1 << 20, windowBytes: 1 << 20 }
   const rig = openRig({ config })
-  const transaction = rig.submissions.begin(0)
+  const transaction = rig.submissions.begin(0, 'acme')
   assert.ok(!isFailure(transaction))
   transaction.append(body(100_000), 0, 100_000)
   submit(rig, body(10), () => {})
@@ -304,7 +304,7 @@ test('after an error of the disk nothing more is acknowledged, and waiting clien
   rig.settle()
   assert.deepEqual(replies, ['250', '451 4.3.0'])
   assert.equal(rig.errors.length, 1)
-  const refused = rig.submissions.begin(0)
+  const refused = rig.submissions.begin(0, 'acme')
   assert.ok(isFailure(refused) && refused.smtp === '451 4.3.0')
 })
 
@@ -312,16 +312,16 @@ test('a disk below its reserve refuses new mail with 452 and still logs outcomes
   const disk = new SimulatedDisk()
   disk.free = 1000
   const rig = openRig({ disk, config: { ...smallSpool, reserveBytes: 2000 } })
-  const refused = rig.submissions.begin(0)
+  const refused = rig.submissions.begin(0, 'acme')
   assert.ok(isFailure(refused) && refused.smtp === '452 4.3.1')
   disk.free = 10_000
   for (const flusher of rig.flushers) flusher.checkSpace()
-  assert.ok(!isFailure(rig.submissions.begin(0)))
+  assert.ok(!isFailure(rig.submissions.begin(0, 'acme')))
 })
 
 test('a window full of bytes that are not on disk yet makes the source pause, and resumes it', () => {
   const rig = openRig({ config: { ...smallSpool, segmentBytes: 1 << 20, windowBytes: 1 << 20 } })
-  const transaction = rig.submissions.begin(0)
+  const transaction = rig.submissions.begin(0, 'acme')
   assert.ok(!isFailure(transaction))
   let drained = 0
   transaction.onDrain = () => (drained += 1)

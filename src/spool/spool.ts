@@ -20,6 +20,7 @@ export { type LogThreadMemory, runLogThread, stopLogThread } from './log-thread.
 export { Channel } from './channel.ts'
 export { CheckpointFiles } from './checkpoint-files.ts'
 export { Flusher } from './flusher.ts'
+export { fullTenants } from './shares.ts'
 export { takeSpoolLock } from './lock.ts'
 export type { Checksum } from './layout.ts'
 export {

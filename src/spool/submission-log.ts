@@ -48,6 +48,7 @@ export class SubmissionLog implements Submissions {
   #nextSequence: number
   /** Open transactions that have chunks in the log. */
   readonly #spilled = new Set<StagedTransaction>()
+  #fullTenants: ReadonlySet<string> = new Set()
   #open = 0
   #accepting = true
   readonly #waiting = new BoundedQueue<Waiting>(commitsWaitingMax.value)
@@ -73,11 +74,17 @@ export class SubmissionLog implements Submissions {
     return this.#open
   }
 
-  begin(_expectedBytes: number): Transaction | Failure {
+  /** Tenants whose share of the disk is full: from now on these, until the next call. */
+  setFullTenants(tenants: ReadonlySet<string>): void {
+    this.#fullTenants = tenants
+  }
+
+  begin(_expectedBytes: number, tenant: string): Transaction | Failure {
     if (!this.#accepting) return failures.draining
     const { state } = this.#writer.channel
     if (state === 'broken') return failures.spoolBroken
     if (state === 'full') return failures.spoolFull
+    if (this.#fullTenants.has(tenant)) return failures.tenantShareFull
     if (this.#waiting.size >= commitsWaitingMax.value - this.#open) return failures.spoolBusy
     if (this.#writer.backlogBytes > this.#writer.channel.windowBytes * 0.75) return failures.spoolBusy
     this.#open += 1

@@ -273,7 +273,7 @@ function deliver(rig: SpoolRig, { random, sent, ids }: World): void {
 }
 
 function submitRandom(rig: SpoolRig, { random, sent, mutant }: World): void {
-  const transaction = rig.submissions.begin(0)
+  const transaction = rig.submissions.begin(0, 'acme')
   if (isFailure(transaction)) return
   const content = random.fraction() < 0.3 ? forgedBatches(rig, random) : randomContent(random)
   transaction.append(content, 0, content.length)

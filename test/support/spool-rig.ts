@@ -31,6 +31,7 @@ export const smallSpool: SpoolConfig = {
   reserveBytes: 0,
   commitDelayMs: 2,
   commitBytesMax: 16 * 1024,
+  tenantShare: 0.25,
   checkpointAfterBytes: 2 ** 40,
 }
 
@@ -143,7 +144,7 @@ export function submit(
   settled: (failure: Failure | null, id: string) => void,
   options: { recipients?: readonly string[]; piece?: number } = {},
 ): string | Failure {
-  const transaction = rig.submissions.begin(content.length)
+  const transaction = rig.submissions.begin(content.length, 'acme')
   if (isFailure(transaction)) return transaction
   const piece = options.piece ?? content.length
   for (let at = 0; at < content.length; at += piece) {

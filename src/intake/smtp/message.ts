@@ -20,6 +20,8 @@ const headerBytesAtFirst = 4_096
 
 /** Told when the spool wants no more content for now, and when it does again. */
 export interface SpoolFlow {
+  /** Whose mail it is. */
+  readonly tenant: string
   spoolFull(): void
   readonly spoolReady: () => void
   /** There is nothing to wait for any more. */
@@ -71,7 +73,7 @@ export class IncomingMessage implements ContentSink {
 
   /** Content begins. `stuffed` is DATA's way of writing it. */
   begin(submissions: Submissions, stuffed: boolean, flow: SpoolFlow): Failure | null {
-    const spool = submissions.begin(this.#declaredBytes)
+    const spool = submissions.begin(this.#declaredBytes, flow.tenant)
     if (isFailure(spool)) return spool
     spool.onDrain = flow.spoolReady
     this.#spool = spool

@@ -159,6 +159,10 @@ export class Session implements SpoolFlow {
     this.#spoolFull = false
   }
 
+  get tenant(): string {
+    return (this.client as Client).tenant
+  }
+
   readonly spoolReady = (): void => {
     this.#spoolFull = false
     this.#resume()
@@ -378,10 +382,9 @@ export class Session implements SpoolFlow {
     if (verdict !== null) return this.#refuseMessage(verdict)
     this.phase = 'commit'
     this.#spoolFull = false
-    const tenant = (this.client as Client).tenant
     const protocol = protocolWord(this, message.smtpUtf8)
     message.commit(
-      tenant,
+      this.tenant,
       { hostname, hello: this.hello, address: this.peer.address, protocol, timeMs: clock.nowMs() },
       this.#settled,
     )
