@@ -13,4 +13,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stderr: process.stderr,
   // Only `start` needs the engine: every other command must answer at once.
   loadApp: async () => (await import('./app/app.ts')).startApp,
+  loadLimits: async () => (await import('./app/limit-table.ts')).limitTable,
 })

@@ -11,6 +11,8 @@
  *   3. The command line never opens the engine's files while it could ask the engine.
  */
 export { createAdminServer, type AdminServer, type AdminServerOptions } from './http/server.ts'
+export * as adminLimits from './limits.ts'
+export type { LimitTable, LimitTotal } from './limit-table.ts'
 export type {
   AttemptView,
   EngineStatus,

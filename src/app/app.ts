@@ -17,21 +17,16 @@ import { type Config, ensureAdminToken, needsAdminToken } from '../config/config
 import { systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom } from '../kernel/random.ts'
-import { MiB, secondMs } from '../kernel/units.ts'
 import { type CaptureSink, startCaptureSink } from '../sandbox/sandbox.ts'
 import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
 import { announce } from './announce.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
+import { drainMsMax } from './limits.ts'
 import { openLog } from './log.ts'
 import { sandboxView } from './sandbox-view.ts'
 import { untilSignal } from './signals.ts'
 import { Supervisor } from './supervisor.ts'
 import { createView } from './view.ts'
-
-/** SIGTERM to exit: the longest a package manager waits before it loses patience is 30 s. */
-const drainMs = 27 * secondMs
-const capturedMessagesMax = 10_000
-const capturedBytesMax = 512 * MiB
 
 export interface AppOptions {
   readonly config: Config
@@ -93,7 +88,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     onImpatience: () => process.exit(130),
   }).then(() => 0)
   const exitCode = await Promise.race([askedToEnd, supervisor.died])
-  await supervisor.stop(exitCode === 0 ? drainMs : 0)
+  await supervisor.stop(exitCode === 0 ? drainMsMax.value : 0)
   await admin.stop()
   await sink?.close()
   releaseLock()
@@ -107,8 +102,6 @@ async function startSink(config: Config): Promise<CaptureSink> {
       directory: `${config.dataDirectory}/sandbox`,
       clock: systemClock,
       random: systemRandom,
-      messagesMax: capturedMessagesMax,
-      bytesMax: capturedBytesMax,
     })
   } catch (cause) {
     if (cause instanceof PosthasteError) throw cause

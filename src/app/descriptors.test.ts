@@ -2,18 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sandboxConfig } from '../config/config.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
+import { descriptorsReserved } from './limits.ts'
 
 const { config } = sandboxConfig('/tmp/unused')
-const wanted = config.smtp.connectionsMax + config.delivery.connectionsMax + 400
+// In the sandbox both ends of a delivery are ours.
+const wanted = config.smtp.connectionsMax + 2 * config.delivery.connectionsMax + descriptorsReserved.value
 
-test('caps that fit the limit of open files stay as they are', () => {
+test('limit app.descriptors: caps that fit the limit of open files stay as they are', () => {
   for (const limit of [null, wanted, wanted + 1])
     assert.deepEqual(fitDescriptors(config, limit), { config, warning: null })
 })
 
 test('caps that do not fit are lowered, both sides alike, with a warning that says what to raise', () => {
   const { config: fitted, warning } = fitDescriptors(config, 1024)
-  assert.ok(fitted.smtp.connectionsMax + fitted.delivery.connectionsMax + 400 <= 1024)
+  assert.ok(fitted.smtp.connectionsMax + 2 * fitted.delivery.connectionsMax + descriptorsReserved.value <= 1024)
   assert.ok(fitted.smtp.connectionsMax >= 10 && fitted.delivery.connectionsMax >= 10)
   assert.match(warning ?? '', /LimitNOFILE/)
   assert.notEqual(fitDescriptors(config, wanted - 1).warning, null)

@@ -4,9 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
-
-/** Segment files, databases, listeners, pipes, the admin API's 100 connections. */
-const descriptorsReserved = 400
+import { descriptorsReserved } from './limits.ts'
 
 /** The soft limit of this process; null where the system does not say. */
 export function descriptorLimit(): number | null {
@@ -20,9 +18,10 @@ export function descriptorLimit(): number | null {
 
 /** The configuration with its connection caps lowered to what fits, and a warning when that was needed. */
 export function fitDescriptors(config: Config, limit: number | null): { config: Config; warning: string | null } {
-  const wanted = config.smtp.connectionsMax + config.delivery.connectionsMax
-  if (limit === null || wanted + descriptorsReserved <= limit) return { config, warning: null }
-  const share = Math.max(0, limit - descriptorsReserved) / wanted
+  // In the sandbox both ends of a delivery are ours.
+  const wanted = config.smtp.connectionsMax + config.delivery.connectionsMax * (config.sandbox ? 2 : 1)
+  if (limit === null || wanted + descriptorsReserved.value <= limit) return { config, warning: null }
+  const share = Math.max(0, limit - descriptorsReserved.value) / wanted
   const smtpMax = Math.max(10, Math.floor(config.smtp.connectionsMax * share))
   const deliveryMax = Math.max(10, Math.floor(config.delivery.connectionsMax * share))
   return {
@@ -33,6 +32,6 @@ export function fitDescriptors(config: Config, limit: number | null): { config: 
     },
     warning:
       `this process may open ${limit} files: connections are capped at ${smtpMax} in and ${deliveryMax} out. ` +
-      `Raise the limit (ulimit -n, LimitNOFILE=) to ${wanted + descriptorsReserved} for what is configured.`,
+      `Raise the limit (ulimit -n, LimitNOFILE=) to ${wanted + descriptorsReserved.value} for what is configured.`,
   }
 }

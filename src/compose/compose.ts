@@ -23,6 +23,8 @@ import type { Signer } from '../ports/signer.ts'
 import { prepareLarge } from './large.ts'
 import { prepareSmall } from './small.ts'
 
+export * as composeLimits from './limits.ts'
+
 export interface StoredMessage<Content extends Buffer | ContentReader = Buffer | ContentReader> {
   readonly id: string
   readonly returnPath: string

@@ -1,19 +1,9 @@
 /** Everything in front of the stored body: signatures, added fields, stored fields, and the empty line when it lacks. */
-import { limit } from '../kernel/limits.ts'
-import { MiB } from '../kernel/units.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 import type { Signing } from '../ports/signer.ts'
 import { emptyLineAt, headerEnd } from '../standards/header.ts'
 import type { StoredMessage } from './compose.ts'
 import { countDotLines, stuffInto } from './dots.ts'
-
-/** 4 blocks of 256 KiB held while a large message is prepared. Headers of real mail stay below 100 KB. */
-export const signedHeaderBytesMax = limit({
-  value: MiB,
-  unit: 'bytes',
-  owner: 'compose',
-  breach: 'a message too large to hold goes out unsigned',
-})
 
 /** How a stored content divides. */
 export interface Division {

@@ -1,14 +1,12 @@
 /** A message too large to hold: blocks of 256 KiB, read once more in front when somebody signs. */
-import { KiB } from '../kernel/units.ts'
 import { MessageDamaged } from '../ports/messages.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
 import type { ContentReader, StoredMessage } from './compose.ts'
 import { DotStuffer, endsLine } from './dots.ts'
-import { divide, Head, Prepared, signedHeaderBytesMax } from './head.ts'
+import { divide, Head, Prepared } from './head.ts'
 import type { Division } from './head.ts'
-
-const blockBytes = 256 * KiB
+import { blockBytes, signedHeaderBytesMax } from './limits.ts'
 
 export async function prepareLarge(
   message: StoredMessage,
@@ -46,7 +44,7 @@ async function readHeader(
 }
 
 async function readBlock(message: StoredMessage, reader: ContentReader, position: number): Promise<Buffer> {
-  const block = await reader.read(position, Math.min(blockBytes, message.contentBytes - position))
+  const block = await reader.read(position, Math.min(blockBytes.value, message.contentBytes - position))
   if (block.length === 0)
     throw new MessageDamaged(`message ${message.id} ends at byte ${position} of ${message.contentBytes}`)
   return block

@@ -1,18 +1,10 @@
 /** A message held in memory: one block, no promise, one copy of the content. */
-import { BufferPool } from '../kernel/buffer-pool.ts'
-import { KiB } from '../kernel/units.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
 import type { StoredMessage } from './compose.ts'
 import { countDotLines, endsLine, stuffInto } from './dots.ts'
 import { divide, Head, Prepared } from './head.ts'
-
-/** As many as there are connections with a message each; larger messages are rare enough to be allocated. */
-const pool = new BufferPool([
-  { bytes: 4 * KiB, keptMax: 1_000 },
-  { bytes: 16 * KiB, keptMax: 1_000 },
-  { bytes: 128 * KiB, keptMax: 100 },
-])
+import { pool } from './pool.ts'
 
 /**
  * The wire form is laid out here and now, because the content may be a view of memory that moves on; only the signatures wait for `read`, in

@@ -14,6 +14,8 @@
 export { adminTokenPath, ensureAdminToken, needsAdminToken, readAdminToken } from './admin-token.ts'
 export { isLoopbackAddress } from './compile.ts'
 export type { Config } from './compiled.ts'
+export { configuredLimits } from './configured-limits.ts'
+export * as configLimits from './limits.ts'
 export {
   findConfigFile,
   loadConfig,

@@ -1,13 +1,12 @@
 /** Secrets and certificates on disk: read once, checked for who else may read them, never named by content. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { KiB } from '../kernel/units.ts'
+import { formatBytes } from '../kernel/units.ts'
+import { secretFileBytesMax } from './limits.ts'
 
 export type FileText =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly what: string; readonly cure: string }
 
-/** A chain of ten RSA-4096 certificates is 20 KB. */
-const bytesMax = 256 * KiB
 const othersMayReadOrWrite = constants.S_IROTH | constants.S_IWOTH
 
 /** A file that may be public, such as a certificate. */
@@ -39,7 +38,8 @@ function readFile(path: string, secret: boolean): FileText {
         `Run: chmod 0640 ${path} (Kubernetes: defaultMode: 0440), and replace the secret if it was exposed.`,
       )
     }
-    if (facts.size > bytesMax) return bad(`${path} is larger than ${bytesMax / KiB} KiB`, 'Name the right file.')
+    if (facts.size > secretFileBytesMax.value)
+      return bad(`${path} is larger than ${formatBytes(secretFileBytesMax.value)}`, 'Name the right file.')
     const buffer = Buffer.alloc(facts.size)
     const length = readSync(fd, buffer, 0, buffer.length, 0)
     return { ok: true, text: buffer.toString('utf8', 0, length) }

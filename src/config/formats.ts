@@ -1,6 +1,8 @@
 /** The kinds of text that options take: names, addresses, networks. Each gives the form the program uses, or what is wrong. */
 import { isIP, isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
+import { nameCharactersMax } from '../standards/limits.ts'
+import { lineCharactersMax } from './limits.ts'
 import type { TextFormat } from './options.ts'
 import { bad, good, show, type Parsed } from './parsed.ts'
 
@@ -80,7 +82,7 @@ export const formats: Record<TextFormat, (text: string) => Parsed> = {
   },
   line(text) {
     // oxlint-disable-next-line no-control-regex -- they are what is looked for
-    if (text !== '' && text.length <= 255 && !/[\u0000-\u001f\u007f]/.test(text)) return good(text)
+    if (text !== '' && text.length <= lineCharactersMax.value && !/[\u0000-\u001f\u007f]/.test(text)) return good(text)
     return bad(`${show(text)} is empty, too long or has control characters`, 'Write one line of 1 to 255 characters.')
   },
 }
@@ -89,7 +91,7 @@ export const formats: Record<TextFormat, (text: string) => Parsed> = {
 function asciiDomain(text: string): string | null {
   if (!/^[\p{L}\p{M}\p{N}.-]+$/u.test(text) || isIP(text) !== 0) return null
   const name = domainToASCII(text.endsWith('.') ? text.slice(0, -1) : text)
-  if (name === '' || name.length > 253) return null
+  if (name === '' || name.length > nameCharactersMax.value) return null
   return name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label)) ? name : null
 }
 

@@ -1,11 +1,10 @@
 /** Checks of certificates and keys: what would fail at the first handshake or signature is refused before anything listens. */
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { dayMs } from '../kernel/units.ts'
+import { rsaBitsMax, rsaBitsMin } from '../standards/limits.ts'
 
 export type Verdict = { readonly what: string; readonly cure: string } | null
 
-/** RFC 8301 §3.2: signers must use at least 1024 bits and should use 2048. Receivers treat less as no signature. */
-const dkimRsaBitsMin = 2048
 const expiresSoonMs = 14 * dayMs
 
 export function checkDkimKey(pem: string): Verdict {
@@ -16,7 +15,10 @@ export function checkDkimKey(pem: string): Verdict {
   if (key.asymmetricKeyType !== 'rsa')
     return { what: `is a key of type ${key.asymmetricKeyType}, which DKIM does not know`, cure }
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
-  return bits >= dkimRsaBitsMin ? null : { what: `is an RSA key of ${bits} bits, which receivers do not trust`, cure }
+  if (bits < rsaBitsMin.value) return { what: `is an RSA key of ${bits} bits, which receivers do not trust`, cure }
+  return bits <= rsaBitsMax.value
+    ? null
+    : { what: `is an RSA key of ${bits} bits, which receivers need not take`, cure }
 }
 
 export interface CertificateVerdict {

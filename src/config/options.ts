@@ -4,6 +4,7 @@
  * (unit, sandbox default, since) travel in the keyword `option`, for the reader and for the generated reference.
  */
 import { Type, type Static, type TArray, type TObject, type TProperties, type TSchema, type TUnsafe } from 'typebox'
+import { listEntriesMax } from './limits.ts'
 
 /** A value as it is written in the file. Null as a default: not set. */
 export type FileValue = string | number | boolean | null | readonly FileValue[] | { readonly [key: string]: FileValue }
@@ -84,7 +85,12 @@ export const secret = <const G extends Given>(given: G): TUnsafe<Nullable<string
   option('secret', given, { type: 'string', pattern: '\\$\\{env:[A-Za-z_][A-Za-z0-9_]*\\}' })
 
 export function list<T extends TSchema>(items: T, given: Given): TArray<T> {
-  const facts: OptionFacts = { maximum: 10_000, ...given, kind: 'list', since: given.since ?? firstVersion }
+  const facts: OptionFacts = {
+    maximum: listEntriesMax.value,
+    ...given,
+    kind: 'list',
+    since: given.since ?? firstVersion,
+  }
   return Type.Array(items, { description: given.description, option: facts })
 }
 

@@ -1,6 +1,7 @@
 /** The file as a YAML document that knows the line and column of everything in it. */
 import { Document, LineCounter, parseDocument, type ParsedNode } from 'yaml'
-import { MiB } from '../kernel/units.ts'
+import { formatBytes } from '../kernel/units.ts'
+import { fileBytesMax } from './limits.ts'
 import { ConfigError, type Place, type Problem } from './problems.ts'
 
 export interface Source {
@@ -12,9 +13,6 @@ export interface Source {
   /** Null for what is not in the file. */
   placeOf(node: unknown): Place | null
 }
-
-/** Largest file that is read: ten thousand tenants of 400 bytes. */
-const fileBytesMax = 4 * MiB
 
 export function emptySource(directory: string): Source {
   return { file: null, directory, document: new Document({}), placeOf: () => null }
@@ -29,8 +27,8 @@ export function parseSource(file: string, directory: string, bytes: Uint8Array):
     what,
     cure,
   })
-  if (bytes.length > fileBytesMax)
-    throw new ConfigError([fault(`is larger than ${fileBytesMax / MiB} MiB`, 'Name the right file.')])
+  if (bytes.length > fileBytesMax.value)
+    throw new ConfigError([fault(`is larger than ${formatBytes(fileBytesMax.value)}`, 'Name the right file.')])
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)

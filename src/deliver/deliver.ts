@@ -20,4 +20,5 @@
  */
 export { createDeliverer, type Deliverer, type DelivererOptions } from './deliverer.ts'
 export { createDeliverCounters, type DeliverCounters } from './counters.ts'
-export * as limits from './limits.ts'
+export * as deliverLimits from './limits.ts'
+export { waitLimits } from './waits.ts'

@@ -4,7 +4,7 @@ import { VirtualClock } from '../kernel/clock.ts'
 import { createHostMemory } from './hosts.ts'
 import { tlsSessionMs, tlsSessionsMax } from './limits.ts'
 
-test('what is remembered of hosts ends with its time, and the oldest makes way for the newest', () => {
+test('limit deliver.tls-session, limit deliver.tls-sessions: what is remembered ends with its time, and the oldest makes way', () => {
   const clock = new VirtualClock()
   const { tlsSessions } = createHostMemory(clock)
   const ticket = Buffer.from('ticket')

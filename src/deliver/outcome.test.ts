@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { DialogueStage } from '../model/outcome.ts'
 import { type Reply, ReplyParser } from '../standards/smtp-reply.ts'
-import { outcomeTextMax } from './limits.ts'
+import { outcomeTextMax } from '../model/limits.ts'
 import { moreTelling, outcomeOfFault, outcomeOfReply } from './outcome.ts'
 
 function reply(text: string): Reply {
@@ -42,7 +42,7 @@ test('an outcome always has an enhanced code, whatever the reply holds', () => {
   assert.equal(outcomeOfReply('rcpt', reply('550 2.1.1 odd')).enhanced, '5.0.0')
 })
 
-test('text at the limit is kept, one above is cut, and an escape is never cut in two', () => {
+test('limit outcome.text: text at it is kept, one above is cut, and an escape is never cut in two', () => {
   const max = outcomeTextMax.value
   const textOf = (text: string): string => outcomeOfReply('final', reply(`554 ${text}`)).text
   assert.equal(textOf('x'.repeat(max - 1)).length, max - 1)

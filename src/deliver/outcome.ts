@@ -14,8 +14,8 @@
  */
 import { deriveStatus, statusLength } from '../standards/enhanced-status.ts'
 import type { Reply } from '../standards/smtp-reply.ts'
+import { outcomeTextMax } from '../model/limits.ts'
 import type { DialogueStage, Outcome, OutcomeKind, OutcomeScope } from '../model/outcome.ts'
-import { outcomeTextMax } from './limits.ts'
 
 /** What a reply means for whom it answers. `othersAccepted`: this transaction already has an accepted recipient. */
 export function outcomeOfReply(stage: DialogueStage, reply: Reply, othersAccepted = false): Outcome {

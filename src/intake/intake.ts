@@ -19,4 +19,5 @@
  * 6152 (8BITMIME), 6409 (submission), 6531 (SMTPUTF8), 8314 (implicit TLS).
  */
 export { refuseConnections, type SmtpIntake, type SmtpIntakeOptions, startSmtpIntake } from './smtp/listener.ts'
+export * as smtpLimits from './smtp/limits.ts'
 export { type IntakeCounters, type IntakeLogEvent, type IntakeStage, newIntakeCounters } from './smtp/server.ts'

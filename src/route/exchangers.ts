@@ -1,16 +1,13 @@
 /** The hosts that take mail for a domain, by what DNS says (RFC 5321 §5.1), or why there are none. */
-import { hourMs } from '../kernel/units.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { SiteHost } from '../model/site.ts'
 import type { Dns, DnsFailure, MxRecord } from '../ports/dns.ts'
 import { noRoute } from './failure.ts'
+import { implicitMsMax } from './limits.ts'
 
 export type Exchangers =
   | { readonly hosts: readonly SiteHost[]; readonly validForMs: number }
   | { readonly failure: Outcome }
-
-/** An address may stay true for a day; that there is no MX record beside it is asked again after an hour (RFC 2308 §5). */
-const implicitMsMax = hourMs
 
 /** @param ourNames lower-case names under which an exchanger would be ourselves */
 export async function resolveExchangers(dns: Dns, domain: string, ourNames: ReadonlySet<string>): Promise<Exchangers> {
@@ -20,7 +17,7 @@ export async function resolveExchangers(dns: Dns, domain: string, ourNames: Read
 
   const own = await dns.addresses(domain)
   if (own.kind !== 'addresses') return { failure: failed(domain, own) }
-  return choose(domain, [{ preference: 0, exchange: domain }], Math.min(own.ttlMs, implicitMsMax), ourNames)
+  return choose(domain, [{ preference: 0, exchange: domain }], Math.min(own.ttlMs, implicitMsMax.value), ourNames)
 }
 
 function failed(domain: string, failure: DnsFailure): Outcome {

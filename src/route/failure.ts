@@ -1,7 +1,6 @@
 /** What is said of mail that has no way: the only place in this stage that makes outcomes. Codes: RFC 3463 §3.2, §3.5; RFC 7505 §4. */
+import { outcomeTextMax } from '../model/limits.ts'
 import type { Outcome } from '../model/outcome.ts'
-
-const textMax = 512
 
 const reasons = {
   /** Row 117, 119: neither the domain nor an address of it exists. */
@@ -76,5 +75,5 @@ export function noRoute(reason: keyof typeof reasons, domain: string, why = ''):
 function printable(text: string): string {
   return text
     .replace(/\p{Cc}/gu, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`)
-    .slice(0, textMax)
+    .slice(0, outcomeTextMax.value)
 }

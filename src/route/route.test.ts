@@ -193,7 +193,7 @@ test('a known domain is answered at once until its time is over; many askers sha
   assert.equal(dns.asked.length, 2)
 })
 
-test('a failure is known for five seconds, then DNS is asked again', async () => {
+test('limit route.failure: a failure is known for five seconds, then DNS is asked again', async () => {
   const { router, dns, clock } = world()
   assert.equal(await failureFor(router, 'new.test'), 'bounced resolve 5.1.2')
   clock.advance(4_999)
@@ -265,7 +265,7 @@ test('failure texts hold no control characters and at most 512 characters', asyn
   assert.equal(result.failure.text.length, 512)
 })
 
-test('the table of sites: one below its bound, at it, one above', () => {
+test('limit route.sites: one below, at it, one above, and again when one is forgotten', () => {
   const site = (name: string): Omit<Site, 'id'> => ({
     name,
     hosts: [],

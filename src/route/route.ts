@@ -24,9 +24,12 @@ import type { Site } from '../model/site.ts'
 import type { Dns } from '../ports/dns.ts'
 import { exchangersName, resolveExchangers } from './exchangers.ts'
 import { noRoute } from './failure.ts'
+import { KnownDomains } from './known.ts'
 import { domainsMax, failureMsMax, sitesMax } from './limits.ts'
 import { SiteTable } from './sites.ts'
 import { StaticRoutes } from './static-routes.ts'
+
+export * as routeLimits from './limits.ts'
 
 export type RouteResult = { readonly site: Site; readonly validForMs: number } | { readonly failure: Outcome }
 
@@ -55,11 +58,6 @@ export function createRouter(options: RouterOptions): Router {
   return new DomainRouter(options)
 }
 
-interface Known {
-  readonly result: RouteResult
-  readonly untilMs: number
-}
-
 class DomainRouter implements Router {
   readonly #delivery: DeliveryConfig
   readonly #dns: Dns
@@ -68,8 +66,7 @@ class DomainRouter implements Router {
   readonly #sites = new SiteTable(sitesMax.value)
   readonly #sandbox: Site | null
   readonly #routes: StaticRoutes
-  /** By domain, in order of learning. */
-  readonly #known = new Map<string, Known>()
+  readonly #known = new KnownDomains(domainsMax.value)
   readonly #asking = new Map<string, Promise<RouteResult>>()
 
   constructor({ routes, delivery, hostname, dns, clock, sandboxSink }: RouterOptions) {
@@ -104,25 +101,16 @@ class DomainRouter implements Router {
   }
 
   prune(inUse: (site: Site) => boolean): number {
-    const nowMs = this.#clock.monotonicMs()
     const live = new Set<Site>()
-    for (const [domain, { result, untilMs }] of this.#known) {
-      if (untilMs <= nowMs) this.#known.delete(domain)
-      else if ('site' in result) live.add(result.site)
-    }
+    for (const result of this.#known.live(this.#clock.monotonicMs())) if ('site' in result) live.add(result.site)
     return this.#sites.prune((site) => site.trusted || live.has(site) || inUse(site))
   }
 
   async #learn(domain: string): Promise<RouteResult> {
     const found = await resolveExchangers(this.#dns, domain, this.#ourNames)
     const result: RouteResult = 'failure' in found ? found : this.#siteFor(domain, found)
-    this.#known.delete(domain)
-    if (this.#known.size >= domainsMax.value) {
-      const oldest = this.#known.keys().next()
-      if (!oldest.done) this.#known.delete(oldest.value)
-    }
-    const validForMs = 'site' in result ? result.validForMs : failureMsMax
-    this.#known.set(domain, { result, untilMs: this.#clock.monotonicMs() + validForMs })
+    const validForMs = 'site' in result ? result.validForMs : failureMsMax.value
+    this.#known.set(domain, result, this.#clock.monotonicMs() + validForMs)
     this.#asking.delete(domain)
     return result
   }

@@ -144,7 +144,7 @@ test('a misbehaving recipient shares its message with nobody', async (t) => {
   )
 })
 
-test('the oldest messages go when there are too many, or too many bytes', async (t) => {
+test('limit sandbox.messages, limit sandbox.content: the oldest go when there are too many, or too many bytes', async (t) => {
   const path = directory(t)
   const few = await capture(t, { directory: path, messagesMax: 3 })
   for (let i = 1; i <= 5; i++) await tries(few, 'ann@x', `${i}@x`, 1)

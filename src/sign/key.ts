@@ -3,6 +3,7 @@ import { createPrivateKey, hash, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { PosthasteError } from '../kernel/errors.ts'
 import type { DkimKeyConfig } from '../config/compiled.ts'
+import { rsaBitsMax, rsaBitsMin } from '../standards/limits.ts'
 
 export interface SigningKey {
   /** Lower case, for `d=`. */
@@ -15,10 +16,6 @@ export interface SigningKey {
   readonly signatureBytes: number
   sign(data: Uint8Array): Buffer
 }
-
-/** RFC 8301 §3.2: signers use at least 2048 bits, and verifiers need not take more than 4096. */
-const rsaBitsMin = 2048
-const rsaBitsMax = 4096
 
 /** RFC 6376 §3.5: both are made of labels, with which nothing can break out of its tag. */
 const domainPattern = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*$/
@@ -54,8 +51,8 @@ export function loadKey(config: DkimKeyConfig): SigningKey {
     throw refused(config, `keys of type ${key.asymmetricKeyType} are not for DKIM`, `Make an RSA key: ${opensslRsa}`)
   }
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
-  if (bits < rsaBitsMin || bits > rsaBitsMax) {
-    const range = `${rsaBitsMin} to ${rsaBitsMax} bits`
+  if (bits < rsaBitsMin.value || bits > rsaBitsMax.value) {
+    const range = `${rsaBitsMin.value} to ${rsaBitsMax.value} bits`
     throw refused(config, `an RSA key of ${bits} bits is not accepted, only ${range}`, `Make a new key: ${opensslRsa}`)
   }
   return {

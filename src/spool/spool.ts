@@ -19,6 +19,7 @@
 export { type LogThreadMemory, runLogThread, stopLogThread } from './log-thread.ts'
 export { Channel } from './channel.ts'
 export { CheckpointFiles } from './checkpoint-files.ts'
+export * as spoolLimits from './limits.ts'
 export { Flusher } from './flusher.ts'
 export { fullTenants } from './shares.ts'
 export { takeSpoolLock } from './lock.ts'

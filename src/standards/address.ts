@@ -7,13 +7,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
-
-/** RFC 5321 §4.5.3.1.1 … §4.5.3.1.3, octets. A path is counted with its brackets. */
-const localPartBytesMax = 64
-const domainBytesMax = 255
-const pathBytesMax = 256
-/** RFC 1035 §2.3.4. */
-const labelBytesMax = 63
+import { domainBytesMax, labelBytesMax, localPartBytesMax, pathBytesMax } from './limits.ts'
 
 export interface Mailbox {
   /** `local@domain`, as written: quotes, case and all. */
@@ -52,10 +46,11 @@ export function parsePath(text: string, start: number): ParsedPath {
   if (close < 0) return refuse('the address has no closing bracket')
   const written = text.slice(at + 1, close)
 
-  if (octets(localPart) > localPartBytesMax) return refuse(`the local part is longer than ${localPartBytesMax} octets`)
-  if (octets(written) > domainBytesMax) return refuse(`the domain is longer than ${domainBytesMax} octets`)
-  if (octets(text.slice(start, close + 1)) > pathBytesMax)
-    return refuse(`the path is longer than ${pathBytesMax} octets`)
+  if (octets(localPart) > localPartBytesMax.value)
+    return refuse(`the local part is longer than ${localPartBytesMax.value} octets`)
+  if (octets(written) > domainBytesMax.value) return refuse(`the domain is longer than ${domainBytesMax.value} octets`)
+  if (octets(text.slice(start, close + 1)) > pathBytesMax.value)
+    return refuse(`the path is longer than ${pathBytesMax.value} octets`)
   const literal = written.startsWith('[')
   const domain = literal ? addressLiteral(written) : domainName(written)
   if (domain === '') return refuse(literal ? 'the address literal is malformed' : 'the domain is malformed')
@@ -107,13 +102,13 @@ function isHonestUnicode(written: string): boolean {
 
 /** Labels of letters, digits and inner hyphens; the last one must not make it look like an IP address ("0x7f.1", "1.2.3"). */
 function isHostName(name: string): boolean {
-  if (name.length === 0 || name.length > domainBytesMax) return false
+  if (name.length === 0 || name.length > domainBytesMax.value) return false
   let labelStart = 0
   for (let i = 0; i <= name.length; i++) {
     const code = i === name.length ? 0x2e : name.charCodeAt(i)
     if (code === 0x2e) {
       const length = i - labelStart
-      if (length === 0 || length > labelBytesMax) return false
+      if (length === 0 || length > labelBytesMax.value) return false
       if (name.charCodeAt(labelStart) === 0x2d || name.charCodeAt(i - 1) === 0x2d) return false
       if (i < name.length) labelStart = i + 1
     } else if (!isLetterOrDigit(code) && code !== 0x2d) return false

@@ -11,6 +11,7 @@
  * line, or a line that a sloppy client wrote without any.
  */
 import { domainName } from './address.ts'
+import { nameCharactersMax } from './limits.ts'
 
 const tab = 0x09
 const lf = 0x0a
@@ -233,7 +234,7 @@ function domainText(bytes: Buffer, start: number, end: number): string {
       gap = true
     } else if (domainByte(byte)) {
       if (gap && text !== '' && byte !== 0x2e && !text.endsWith('.')) return ''
-      if (text.length === domainBytesMax) return ''
+      if (text.length === nameBytesMax) return ''
       gap = false
       ascii &&= byte < 0x80
       text += String.fromCharCode(byte)
@@ -241,13 +242,19 @@ function domainText(bytes: Buffer, start: number, end: number): string {
   }
   // RFC 6532 §3.2. What only looks like a domain must not be signed for as that domain.
   if (!ascii) text = domainName(Buffer.from(text, 'latin1').toString('utf8'))
-  // RFC 1035 §2.3.4: 255 on the wire is 253 as text.
-  if (text === '' || text.length > 253 || text.startsWith('.') || text.endsWith('.') || text.includes('..')) return ''
+  if (
+    text === '' ||
+    text.length > nameCharactersMax.value ||
+    text.startsWith('.') ||
+    text.endsWith('.') ||
+    text.includes('..')
+  )
+    return ''
   return text.toLowerCase()
 }
 
-/** More than any host name needs even in UTF-8, and few enough to gather byte by byte. */
-const domainBytesMax = 1_024
+/** In UTF-8; few enough to gather byte by byte. */
+const nameBytesMax = nameCharactersMax.value * 4
 
 function domainByte(byte: number): boolean {
   if (byte >= 0x80) return true

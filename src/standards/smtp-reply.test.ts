@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { replyLineBytesMax, replyLinesMax, ReplyParser } from './smtp-reply.ts'
+import { replyLineBytesMax, replyLinesMax } from './limits.ts'
+import { ReplyParser } from './smtp-reply.ts'
 
 type Read = { replies: { code: number; lines: string[] }[]; fault: string | null; empty: boolean }
 
@@ -47,13 +48,13 @@ test('row 138: codes that differ inside one reply are a fault', () => {
   assert.equal(fault, 'codes 250 and 550 in one reply')
 })
 
-test('row 139: a reply ends at its last permitted line, at the latest', () => {
+test('row 139, limit reply.lines: a reply ends at its last permitted line, at the latest', () => {
   const lines = (count: number): string => '250-x\r\n'.repeat(count - 1)
   assert.equal(read(`${lines(replyLinesMax.value)}250 end\r\n`).replies.length, 1)
   assert.match(read(`${lines(replyLinesMax.value + 1)}250 end\r\n`).fault ?? '', /more than 128 lines/)
 })
 
-test('row 140: a reply line has at most 4 KiB, and no more than that is kept', () => {
+test('row 140, limit reply.line: it has at most 4 KiB, and no more than that is kept', () => {
   const line = (bytes: number): string => `250 ${'x'.repeat(bytes - 6)}\r\n`
   assert.equal(read(line(replyLineBytesMax.value - 1)).replies.length, 1)
   assert.equal(read(line(replyLineBytesMax.value)).replies.length, 1)

@@ -7,12 +7,7 @@
  * A lone LF ends a line too, because it cannot be taken for anything else in a reply. What is not a reply is a fault, and the
  * parser stays faulty: after that the conversation means nothing.
  */
-import { limit } from '../kernel/limits.ts'
-
-/** 64 × the 512 bytes of RFC 5321 §4.5.3.1.5 would be generous; servers that list every extension need about 30 lines. */
-export const replyLinesMax = limit({ value: 128, unit: 'lines', owner: 'standards', breach: 'deferred 4.5.0' })
-/** 8 × the 512 bytes of RFC 5321 §4.5.3.1.5, CRLF included. */
-export const replyLineBytesMax = limit({ value: 4096, unit: 'bytes', owner: 'standards', breach: 'deferred 4.5.0' })
+import { replyLineBytesMax, replyLinesMax } from './limits.ts'
 
 const LF = 10
 const CR = 13

@@ -39,7 +39,7 @@ export class AnswerCache {
   }
 
   put(key: string, resolved: Resolved, ttlMs: number, nowMs: number): void {
-    this.#insert(key, { resolved, freshUntilMs: nowMs + ttlMs, staleUntilMs: nowMs + ttlMs + staleMsMax })
+    this.#insert(key, { resolved, freshUntilMs: nowMs + ttlMs, staleUntilMs: nowMs + ttlMs + staleMsMax.value })
   }
 
   /**

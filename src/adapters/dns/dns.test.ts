@@ -146,7 +146,7 @@ test('row 123: of 500 exchangers the first 20 by preference are taken, the same 
   assert.deepEqual(second.toSorted(), first.toSorted())
 })
 
-test('row 124: eight aliases are followed, nine and circles are not', async (t) => {
+test('row 124, limit dns.aliases: eight aliases are followed, nine and circles are not', async (t) => {
   const zone: Record<string, FakeZone[string]> = {
     'a.circle.test': { CNAME: 'b.circle.test' },
     'b.circle.test': { CNAME: 'a.circle.test' },
@@ -240,12 +240,15 @@ test('a server that refuses EDNS is asked without it', async (t) => {
   assert.equal(server.questions.length, 3)
 })
 
-test('row 127: times to live are clamped between a second and a day', async (t) => {
+test('row 127, limit dns.ttl, limit dns.ttl-min: times to live are clamped between a second and a day', async (t) => {
   const MX = [[10, 'mx.test']] as const
   const { dns } = await dnsWorld(t, {
     'zero.test': { MX, ttl: 0 },
     'one.test': { MX, ttl: 1 },
+    'two.test': { MX, ttl: 2 },
+    'shorter.test': { MX, ttl: 86_399 },
     'day.test': { MX, ttl: 86_400 },
+    'longer.test': { MX, ttl: 86_401 },
     'week.test': { MX, ttl: 604_800 },
     'most.test': { MX, ttl: 2 ** 31 - 1 },
     'signed.test': { MX, ttl: 2 ** 31 }, // RFC 2181 §8: counts as zero
@@ -256,7 +259,10 @@ test('row 127: times to live are clamped between a second and a day', async (t) 
   }
   assert.equal(await ttlMs('zero.test'), secondMs)
   assert.equal(await ttlMs('one.test'), secondMs)
+  assert.equal(await ttlMs('two.test'), 2 * secondMs)
+  assert.equal(await ttlMs('shorter.test'), dayMs - secondMs)
   assert.equal(await ttlMs('day.test'), dayMs)
+  assert.equal(await ttlMs('longer.test'), dayMs)
   assert.equal(await ttlMs('week.test'), dayMs)
   assert.equal(await ttlMs('most.test'), dayMs)
   assert.equal(await ttlMs('signed.test'), secondMs)

@@ -29,6 +29,8 @@ import { type Exchanger, Resolver } from './resolver.ts'
 import { parseServer, type Server, systemServers } from './servers.ts'
 import type { RecordType } from './wire.ts'
 
+export * as dnsLimits from './limits.ts'
+
 export interface DnsOptions {
   readonly config: DnsConfig
   readonly clock: Clock
@@ -128,8 +130,8 @@ class StubDns implements Dns {
     const nowMs = this.#clock.monotonicMs()
     if (answer.resolved.kind === 'temporary') {
       this.#readServersAgain(nowMs)
-      const stale = this.#cache.stale(key, failureTtlMs, nowMs)
-      if (stale !== null) return { resolved: stale, ttlMs: staleTtlMs }
+      const stale = this.#cache.stale(key, failureTtlMs.value, nowMs)
+      if (stale !== null) return { resolved: stale, ttlMs: staleTtlMs.value }
     }
     this.#cache.put(key, answer.resolved, answer.ttlMs, nowMs)
     return answer

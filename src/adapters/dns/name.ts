@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 
 import { domainName } from '../../standards/address.ts'
-import { nameCharactersMax } from './limits.ts'
+import { nameCharactersMax } from '../../standards/limits.ts'
 
 /** RFC 1035 §2.3.1 labels, plus the underscore that real exchangers use. At most 63 characters each (§2.3.4). */
 const shape = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/

@@ -5,17 +5,20 @@
  * twice the time. A server that answered with an error is not asked twice. All of it stays within `questionMsMax`, and within a
  * number of questions in flight; further ones wait in order.
  */
+import type { Limit } from '../../kernel/limits.ts'
 import { ask, type Exchanges, type Unanswered } from './exchange.ts'
 import {
   addressesMax,
   aliasesMax,
   exchangersMax,
+  downMs,
   failureTtlMs,
-  negativeTtlMs,
-  positiveTtlMs,
+  negativeTtlMsMax,
+  positiveTtlMsMax,
   questionMsMax,
   questionsInFlightMax,
   questionsWaitingMax,
+  ttlMsMin,
 } from './limits.ts'
 import { dnsName } from './name.ts'
 import type { Server } from './servers.ts'
@@ -48,8 +51,6 @@ export interface ResolverOptions {
 }
 
 const rounds = 2
-/** A server that kept silent is asked after the others for this long. */
-const downMs = 30_000
 
 export class Resolver {
   readonly #exchanges: Exchanges
@@ -94,10 +95,11 @@ export class Resolver {
       const reply = await this.#askAll({ name: asked, type }, deadlineMs)
       if ('unanswered' in reply) return temporary(reply.unanswered)
       if (!walk(chain, reply.answers, type))
-        return { resolved: { kind: 'loop' }, ttlMs: within(negativeTtlMs, chain.ttlMs) }
+        return { resolved: { kind: 'loop' }, ttlMs: within(negativeTtlMsMax, chain.ttlMs) }
       const records = reply.answers.filter((record) => record.type === type && record.name === chain.name)
       if (records.length > 0) return usable(records, chain.ttlMs)
-      const negativeMs = reply.negativeTtlMs === null ? failureTtlMs : within(negativeTtlMs, reply.negativeTtlMs)
+      const negativeMs =
+        reply.negativeTtlMs === null ? failureTtlMs.value : within(negativeTtlMsMax, reply.negativeTtlMs)
       // RFC 6604 §3: the code speaks of the chain's last name.
       if (reply.rcode === rcodes.noSuchName) return { resolved: { kind: 'no-domain' }, ttlMs: negativeMs }
       const complete = reply.negativeTtlMs !== null || chain.name === asked || dnsName(chain.name) === null
@@ -128,7 +130,7 @@ export class Resolver {
         }
         last = reply
         if (reply.answered) continue
-        server.downUntilMs = clock.monotonicMs() + downMs
+        server.downUntilMs = clock.monotonicMs() + downMs.value
         silent.push(server)
       }
       waiting = silent
@@ -163,7 +165,7 @@ function usable(records: readonly ReplyRecord[], chainTtlMs: number): TimedResol
     if ('address' in record && addresses.size < addressesMax.value) addresses.add(record.address)
   return {
     resolved: { kind: 'records', exchangers: bestExchangers(records), addresses: [...addresses] },
-    ttlMs: within(positiveTtlMs, ttlMs),
+    ttlMs: within(positiveTtlMsMax, ttlMs),
   }
 }
 
@@ -182,10 +184,10 @@ function bestExchangers(records: readonly ReplyRecord[]): Exchanger[] {
     .slice(0, exchangersMax.value)
 }
 
-function within(range: { readonly min: number; readonly max: number }, ttlMs: number): number {
-  return Math.min(range.max, Math.max(range.min, ttlMs))
+function within(longest: Limit, ttlMs: number): number {
+  return Math.min(longest.value, Math.max(ttlMsMin.value, ttlMs))
 }
 
 function temporary(reason: string): TimedResolved {
-  return { resolved: { kind: 'temporary', reason }, ttlMs: failureTtlMs }
+  return { resolved: { kind: 'temporary', reason }, ttlMs: failureTtlMs.value }
 }

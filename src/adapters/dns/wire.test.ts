@@ -60,7 +60,7 @@ test('a query, another opcode or another id is foreign', () => {
   assert.equal(readReply(Buffer.alloc(0), sent).kind, 'foreign')
 })
 
-test('records are counted before room is made for them', () => {
+test('limit dns.records: records are counted before room is made for them', () => {
   for (const [count, reason] of [
     [recordsPerReplyMax.value, 'cannot be decoded'],
     [recordsPerReplyMax.value + 1, 'has too many records'],

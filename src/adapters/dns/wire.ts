@@ -88,7 +88,7 @@ export function writeQuestion(
       {
         type: 'OPT',
         name: '.',
-        udpPayloadSize: udpPayloadBytes,
+        udpPayloadSize: udpPayloadBytes.value,
         extendedRcode: 0,
         ednsVersion: 0,
         flags: 0,

@@ -17,12 +17,11 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '../../ports/disk.ts'
-
-/** Reads under way at once, so that a cold backlog does not take the thread pool from DNS and others. */
-const readsMax = 4
+import { readsMax } from './limits.ts'
+import { ReadGate } from './read-gate.ts'
 
 export function openDisk(root: string): Disk {
-  const gate = new ReadGate()
+  const gate = new ReadGate(readsMax.value)
   return {
     open(path, mode) {
       const flags = mode === 'read' ? constants.O_RDONLY : constants.O_RDWR
@@ -103,20 +102,5 @@ class RealFile implements DiskFile {
 
   close(): void {
     closeSync(this.#fd)
-  }
-}
-
-class ReadGate {
-  #running = 0
-  readonly #waiting: (() => void)[] = []
-
-  async enter(): Promise<void> {
-    if (this.#running >= readsMax) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    this.#running += 1
-  }
-
-  leave(): void {
-    this.#running -= 1
-    this.#waiting.shift()?.()
   }
 }

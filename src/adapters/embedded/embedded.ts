@@ -1,2 +1,3 @@
 /** The adapters that need nothing beside the program: the default on one machine. */
 export { openDisk } from './disk.ts'
+export * as diskLimits from './limits.ts'

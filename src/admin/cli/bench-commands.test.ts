@@ -36,6 +36,7 @@ class Running {
       stdout: { write: (chunk) => void (this.out += String(chunk)) },
       stderr: { write },
       loadApp: () => Promise.reject(new Error('not started here')),
+      loadLimits: () => Promise.reject(new Error('not asked for here')),
     })
   }
 }

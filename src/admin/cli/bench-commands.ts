@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { type Command, InvalidArgumentError } from 'commander'
 import { systemClock } from '../../kernel/clock.ts'
-import { formatBytes, formatDuration, MiB, parseBytes, secondMs } from '../../kernel/units.ts'
+import { formatBytes, formatDuration, parseBytes, secondMs } from '../../kernel/units.ts'
 import {
   loadScript,
   openLedger,
@@ -15,12 +15,10 @@ import {
   type SourceResult,
   startReceiver,
 } from '../../sandbox/sandbox.ts'
+import { benchBytesMax } from '../limits.ts'
 import { type CliContext, printable } from './context.ts'
 import { parsePort } from './flags.ts'
 import { count, rate } from './table.ts'
-
-/** Each session holds one message. */
-const sizeBytesMax = 100 * MiB
 
 interface SinkFlags {
   readonly port: number
@@ -256,8 +254,8 @@ function parseAmount(text: string): number {
 
 function parseSize(text: string): number {
   const size = /^\d+$/.test(text) ? Number(text) : parseBytes(text)
-  if (size !== null && size <= sizeBytesMax) return size
-  throw new InvalidArgumentError(`It is a size up to ${formatBytes(sizeBytesMax)}, such as 10240, 10KiB or 1MB.`)
+  if (size !== null && size <= benchBytesMax.value) return size
+  throw new InvalidArgumentError(`It is a size up to ${formatBytes(benchBytesMax.value)}, such as 10240, 10KiB or 1MB.`)
 }
 
 function parseTarget(text: string): { host: string; port: number } {

@@ -54,6 +54,7 @@ async function run(args: readonly string[], { tty = false, ...options }: InProce
     stdout: stream('out'),
     stderr: stream('err'),
     loadApp: () => Promise.reject(new Error('not started here')),
+    loadLimits: () => Promise.reject(new Error('not asked for here')),
     ...options,
   })
   return { code, ...written }

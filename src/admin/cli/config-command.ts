@@ -1,4 +1,4 @@
-/** `posthaste config check | show | reference`. */
+/** `posthaste config check | show | limits | reference`. */
 import type { Command } from 'commander'
 import {
   ConfigError,
@@ -9,11 +9,15 @@ import {
   type EffectiveValue,
   type LoadedConfig,
 } from '../../config/config.ts'
+import { limitMarkdown, limitText, totalValue } from '../limit-table.ts'
 import type { CliContext } from './context.ts'
 import { overridesOf, withConfigOptions, type ConfigFlags } from './flags.ts'
 import { table } from './table.ts'
 
-type Flags = ConfigFlags & { readonly json?: boolean }
+/** Longer lines are hard to read, and shorter ones leave no room for the third column. */
+const [narrowest, widest] = [100, 120]
+
+type Flags = ConfigFlags & { readonly json?: boolean; readonly markdown?: boolean }
 
 export function registerConfig(program: Command, context: CliContext): void {
   const config = program.command('config').description('look at the configuration; nothing is started')
@@ -23,6 +27,12 @@ export function registerConfig(program: Command, context: CliContext): void {
   withConfigOptions(config.command('show').description('print every option in force and where it came from'))
     .option('--json', 'as JSON')
     .action((flags: Flags) => show(context, flags))
+  withConfigOptions(
+    config.command('limits').description('print every bound, where it comes from, and what they cost together'),
+  )
+    .option('--json', 'as JSON')
+    .option('--markdown', 'as docs/limits.md has it')
+    .action((flags: Flags) => limits(context, flags))
   config
     .command('reference')
     .description('print the reference of all options as Markdown')
@@ -64,6 +74,18 @@ function show(context: CliContext, flags: Flags): void {
   }
   const rows = effective.map((entry) => [entry.key, valueText(entry), originText(entry)])
   context.print(table(context, [{ title: 'OPTION' }, { title: 'VALUE' }, { title: 'FROM' }], rows))
+}
+
+async function limits(context: CliContext, flags: Flags): Promise<void> {
+  const { config } = load(context, flags)
+  const table = (await context.loadLimits())(config)
+  if (flags.json === true) {
+    const totals = table.totals.map((total) => ({ ...total, value: totalValue(total) }))
+    return context.print(JSON.stringify({ file: config.file, limits: table.limits, totals }))
+  }
+  if (flags.markdown === true) return context.print(limitMarkdown(table))
+  const width = Math.min(Math.max(context.stdout.columns ?? widest, narrowest), widest)
+  context.print(limitText(table, width, (text) => context.style('bold', text)))
 }
 
 function valueText({ value, meaning }: EffectiveValue): string {

@@ -1,6 +1,7 @@
 /** What a command gets: where it runs, where it prints, and how it leaves. */
 import { styleText } from 'node:util'
 import type { Config, Environment } from '../../config/config.ts'
+import type { LimitTable } from '../limit-table.ts'
 
 /** The engine, started by `posthaste start`; settles with the exit code once it has drained. */
 export type StartApp = (options: {
@@ -23,6 +24,10 @@ export interface CliOptions {
   readonly stderr: Streams
   /** Loads the engine only when it is started: other commands must answer at once. */
   readonly loadApp: () => Promise<StartApp>
+  /** The table of limits, which knows every folder; loaded when it is asked for. */
+  readonly loadLimits: () => Promise<(config: Config) => LimitTable>
+  /** How long the engine may take to answer. Default limits.ts. */
+  readonly answerMsMax?: number
 }
 
 type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'

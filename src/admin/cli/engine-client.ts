@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { isLoopbackAddress, locateEngine, findConfigFile, readAdminToken } from '../../config/config.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
-import { secondMs } from '../../kernel/units.ts'
+import { answerMsMax } from '../limits.ts'
 import { fromWire } from '../wire.ts'
 import type { CliContext } from './context.ts'
 import { overridesOf, withConfigOptions, type ConfigFlags } from './flags.ts'
@@ -10,8 +10,6 @@ import { overridesOf, withConfigOptions, type ConfigFlags } from './flags.ts'
 export interface EngineFlags extends ConfigFlags {
   readonly json?: boolean
 }
-
-const answerMsMax = 15 * secondMs
 
 /** Adds the flags by which every command finds the engine. */
 export function withEngineOptions(command: Command): Command {
@@ -40,7 +38,7 @@ export async function askRaw(context: CliContext, flags: EngineFlags, path: stri
   try {
     response = await fetch(`${url}${path}`, {
       headers: token === null ? {} : { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(answerMsMax),
+      signal: AbortSignal.timeout(context.answerMsMax ?? answerMsMax.value),
       redirect: 'error',
     })
     body = Buffer.from(await response.arrayBuffer())
@@ -60,9 +58,7 @@ function reachable(address: string): string {
 
 function unreachableEngine(url: string, error: unknown): PosthasteError {
   const late = error instanceof DOMException && error.name === 'TimeoutError'
-  const what = late
-    ? `the engine at ${url} did not answer within ${answerMsMax / secondMs} s`
-    : `no engine answers at ${url}`
+  const what = late ? `the engine at ${url} did not answer in time` : `no engine answers at ${url}`
   const cure = late
     ? 'It may be overloaded or stopped: look at its log.'
     : 'Start it with `posthaste start`, or name the configuration it runs with by --config.'

@@ -29,6 +29,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
     stdout: stream('out'),
     stderr: stream('err'),
     loadApp: () => Promise.reject(new Error('not started here')),
+    loadLimits: () => Promise.reject(new Error('not asked for here')),
   })
   return { code, out: Buffer.concat(chunks.out).toString('latin1'), err: Buffer.concat(chunks.err).toString('latin1') }
 }

@@ -8,6 +8,7 @@ const titles = new Map([
   [404, 'Not Found'],
   [410, 'Gone'],
   [413, 'Content Too Large'],
+  [414, 'URI Too Long'],
   [421, 'Misdirected Request'],
   [500, 'Internal Server Error'],
   [503, 'Service Unavailable'],

@@ -1,11 +1,11 @@
 /** The routes of the admin API. Each asks the engine's view and writes what it says. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { pageMessagesMax } from '../limits.ts'
 import type { EngineView, SandboxStoreView } from '../view.ts'
 import { toWire } from '../wire.ts'
 import { metricsContentType, renderMetrics } from './metrics.ts'
 import { problem } from './problem.ts'
 
-const pageMax = 500
 const pageDefault = 50
 
 type WithId = FastifyRequest<{ Params: { id: string } }>
@@ -47,10 +47,15 @@ function registerSandboxRoutes(app: FastifyInstance, store: SandboxStoreView): v
     const { limit, before, to } = request.query
     const limitNumber =
       limit === undefined ? pageDefault : typeof limit === 'string' && /^\d{1,9}$/.test(limit) ? Number(limit) : 0
-    if (limitNumber < 1) return problem(reply, 400, 'bad_limit', 'limit is not a whole number', `Use 1 to ${pageMax}.`)
+    if (limitNumber < 1)
+      return problem(reply, 400, 'bad_limit', 'limit is not a whole number', `Use 1 to ${pageMessagesMax.value}.`)
     if (Array.isArray(before) || Array.isArray(to))
       return problem(reply, 400, 'repeated_parameter', 'a parameter is given twice', 'Give each once.')
-    const query = { limit: Math.min(limitNumber, pageMax), before: textOrNull(before), to: textOrNull(to) }
+    const query = {
+      limit: Math.min(limitNumber, pageMessagesMax.value),
+      before: textOrNull(before),
+      to: textOrNull(to),
+    }
     return json(reply, await store.list(query))
   })
   app.get('/api/v1/admin/sandbox/messages/:id', async (request: WithId, reply) => {

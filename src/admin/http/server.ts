@@ -1,8 +1,16 @@
 /** The management listener: guard first, then routes; errors are problem details and never show our inside. */
 import type { AddressInfo } from 'node:net'
-import { fastify, type FastifyError, type FastifyInstance } from 'fastify'
+import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { PosthasteError } from '../../kernel/errors.ts'
-import { KiB, secondMs } from '../../kernel/units.ts'
+import { secondMs } from '../../kernel/units.ts'
+import {
+  bodyBytesMax,
+  connectionsMax,
+  headerBytesMax,
+  idleMsMax,
+  parameterCharactersMax,
+  requestMsMax,
+} from '../limits.ts'
 import type { EngineView } from '../view.ts'
 import { createGuard } from './guard.ts'
 import { problem } from './problem.ts'
@@ -18,6 +26,9 @@ export interface AdminServerOptions {
   readonly names?: readonly string[]
   /** Told of what a route threw: a bug, or a store that failed. */
   readonly onError?: (error: Error) => void
+  /** Default limits.ts. */
+  readonly requestMsMax?: number
+  readonly idleMsMax?: number
 }
 
 export interface AdminServer {
@@ -28,14 +39,6 @@ export interface AdminServer {
   /** Where it listens; port 0 until it was started. */
   readonly address: { readonly address: string; readonly port: number }
 }
-
-const bodyBytesMax = 64 * KiB
-const headerBytesMax = 16 * KiB
-/** A client that sends its request slower than this is cut off. */
-const requestMsMax = 15 * secondMs
-const idleMsMax = 30 * secondMs
-/** Browsers open six, Prometheus one; beyond this something is wrong. */
-const connectionsMax = 256
 
 export function createAdminServer(engine: EngineView, options: AdminServerOptions): AdminServer {
   const app = buildApp(engine, options)
@@ -57,15 +60,20 @@ export function createAdminServer(engine: EngineView, options: AdminServerOption
 }
 
 function buildApp(engine: EngineView, options: AdminServerOptions): FastifyInstance {
+  const requestTimeout = options.requestMsMax ?? requestMsMax.value
   const app = fastify({
-    bodyLimit: bodyBytesMax,
-    requestTimeout: requestMsMax,
-    keepAliveTimeout: idleMsMax,
+    bodyLimit: bodyBytesMax.value,
+    requestTimeout,
+    keepAliveTimeout: options.idleMsMax ?? idleMsMax.value,
     forceCloseConnections: true,
-    http: { maxHeaderSize: headerBytesMax, connectionsCheckingInterval: 5 * secondMs },
-    routerOptions: { maxParamLength: 200 },
+    http: {
+      maxHeaderSize: headerBytesMax.value,
+      connectionsCheckingInterval: Math.min(5 * secondMs, requestTimeout / 3),
+    },
+    frameworkErrors: refusePath,
+    routerOptions: { maxParamLength: parameterCharactersMax.value },
   })
-  app.server.maxConnections = connectionsMax
+  app.server.maxConnections = connectionsMax.value
   app.addHook('onRequest', createGuard({ address: options.address, token: options.token, names: options.names ?? [] }))
   app.addHook('onSend', async (_, reply) => {
     void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
@@ -93,6 +101,13 @@ function answerErrors(app: FastifyInstance, onError: (error: Error) => void): vo
     onError(error)
     return problem(reply, 500, 'internal', 'this request failed inside the engine', 'The engine’s log has the reason.')
   })
+}
+
+/** Before any route or guard: the path cannot be decoded, or a part of it is too long. It is not repeated. */
+function refusePath({ statusCode = 400 }: FastifyError, _: FastifyRequest, reply: FastifyReply): void {
+  const long = statusCode === 414
+  const what = long ? 'a part of the path is too long' : 'the path cannot be decoded'
+  void problem(reply, statusCode, long ? 'path_too_long' : 'bad_path', what, 'Correct the request.')
 }
 
 function listenError(error: NodeJS.ErrnoException, { address, port }: AdminServerOptions): PosthasteError {

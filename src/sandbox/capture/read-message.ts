@@ -2,6 +2,7 @@
  * Reads a captured message for people: fields decoded, the text they would see, what is attached. Whatever arrives is shown somehow:
  * this is a viewer, so nothing is refused, and everything is bounded.
  */
+import { shownDepthMax, shownHeaderBytesMax, shownPartsMax } from '../limits.ts'
 
 export interface ReadMessage {
   readonly headers: readonly { readonly name: string; readonly value: string }[]
@@ -12,11 +13,6 @@ export interface ReadMessage {
   /** A CR or LF stands alone somewhere: RFC 5321 §2.3.8 forbids it, and receivers refuse or mend it. */
   readonly bareLineEnds: boolean
 }
-
-/** Headers beyond it are not looked at; RFC 5322 has no bound. */
-const headerBytesMax = 256 * 1024
-const partsMax = 200
-const depthMax = 20
 
 interface Part {
   readonly bytes: Buffer
@@ -30,12 +26,12 @@ export function readMessage(raw: Buffer): ReadMessage {
   const attachments: { name: string; type: string; sizeBytes: number }[] = []
   // Parts to look at, next one last, so that they are met in the order of the message.
   const parts: Part[] = [{ bytes: raw, depth: 0 }]
-  for (let seen = 0; parts.length > 0 && seen < partsMax; seen++) {
+  for (let seen = 0; parts.length > 0 && seen < shownPartsMax.value; seen++) {
     const part = parts.pop() as Part
     const fields = fieldsOf(part.bytes)
     const { type, parameters } = contentType(valueOf(fields, 'content-type'))
     const boundary = parameters.get('boundary')
-    if (type.startsWith('multipart/') && boundary !== undefined && part.depth < depthMax) {
+    if (type.startsWith('multipart/') && boundary !== undefined && part.depth < shownDepthMax.value) {
       const children = splitParts(bodyOf(part.bytes), boundary).map((bytes) => ({ bytes, depth: part.depth + 1 }))
       parts.push(...children.reverse())
       continue
@@ -71,7 +67,7 @@ interface Field {
 
 /** RFC 5322 §2.2.3: a line that begins with white space continues the one before. RFC 6532: UTF-8 may stand as it is. */
 function fieldsOf(bytes: Buffer): Field[] {
-  const header = decodeText(bytes.subarray(0, Math.min(split(bytes).headerEnd, headerBytesMax)), 'utf-8')
+  const header = decodeText(bytes.subarray(0, Math.min(split(bytes).headerEnd, shownHeaderBytesMax.value)), 'utf-8')
   const lines = header.replace(/\r\n(?=[ \t])/g, '').split('\r\n')
   const fields: Field[] = []
   for (const line of lines) {
@@ -108,7 +104,11 @@ function splitParts(body: Buffer, boundary: string): Buffer[] {
   const delimiter = Buffer.from(`--${boundary}`, 'utf8')
   const parts: Buffer[] = []
   let partStart = -1
-  for (let at = body.indexOf(delimiter); at !== -1 && parts.length < partsMax; at = body.indexOf(delimiter, at + 1)) {
+  for (
+    let at = body.indexOf(delimiter);
+    at !== -1 && parts.length < shownPartsMax.value;
+    at = body.indexOf(delimiter, at + 1)
+  ) {
     if (at > 0 && body[at - 1] !== 0x0a) continue
     if (partStart !== -1) parts.push(body.subarray(partStart, Math.max(partStart, at - 2)))
     const lineEnd = body.indexOf('\r\n', at)

@@ -13,7 +13,7 @@
  */
 import type { Clock } from '../../kernel/clock.ts'
 import type { Random } from '../../kernel/random.ts'
-import { GiB } from '../../kernel/units.ts'
+import { capturedBytesMax, capturedMessagesMax } from '../limits.ts'
 import { type ReceivedMessage, type Receiver, startReceiver } from '../receiver/receiver.ts'
 import type { ReceiverScript } from '../receiver/script.ts'
 import {
@@ -29,9 +29,9 @@ export interface CaptureSinkOptions {
   readonly directory: string
   readonly clock: Clock
   readonly random: Random
-  /** Default 10,000. */
+  /** Default limits.ts. */
   readonly messagesMax?: number
-  /** Of content. Default 1 GiB. */
+  /** Of content. Default limits.ts. */
   readonly bytesMax?: number
   /** Loopback; default 127.0.0.1 and a free port. */
   readonly address?: string
@@ -65,7 +65,8 @@ const captureScript: ReceiverScript = {
 }
 
 export async function startCaptureSink(options: CaptureSinkOptions): Promise<CaptureSink> {
-  const { directory, clock, random, messagesMax = 10_000, bytesMax = GiB } = options
+  const { directory, clock, random } = options
+  const { messagesMax = capturedMessagesMax.value, bytesMax = capturedBytesMax.value } = options
   const store = new CaptureStore(directory, { messagesMax, bytesMax })
   const writer = new GroupWriter(store)
   const { messageBytesMax: sizeBytesMax } = options

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { PosthasteError } from '../../kernel/errors.ts'
 import type { ReceivedMessage } from '../receiver/receiver.ts'
+import { pageMessagesMax } from '../limits.ts'
 import { decodeWords, type ReadMessage, readMessage } from './read-message.ts'
 import { fieldOf } from '../receiver/content.ts'
 
@@ -43,7 +44,7 @@ export interface CapturedMessage extends CapturedSummary, ReadMessage {
 }
 
 export interface ListQuery {
-  /** Default 50, at most 1,000. */
+  /** Default 50, at most a page (limits.ts). */
   readonly limit?: number
   /** Only captures with a smaller id. */
   readonly before?: number
@@ -137,7 +138,7 @@ class CaptureTables implements CaptureReader {
   }
 
   list(query: ListQuery = {}): CapturedSummary[] {
-    const limit = Math.max(1, Math.min(query.limit ?? 50, 1_000))
+    const limit = Math.max(1, Math.min(query.limit ?? 50, pageMessagesMax.value))
     const before = query.before ?? Number.MAX_SAFE_INTEGER
     const rows =
       query.to === undefined ? this.#list.all(before, limit) : this.#listTo.all(query.to.toLowerCase(), before, limit)

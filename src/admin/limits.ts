@@ -1,0 +1,87 @@
+/** Bounds of the management listener and of the command that asks it. */
+import { limit } from '../kernel/limits.ts'
+import { KiB, MiB, secondMs } from '../kernel/units.ts'
+
+const http = 'admin/http'
+const cli = 'admin/cli'
+
+export const bodyBytesMax = limit({
+  name: 'admin.body',
+  value: 64 * KiB,
+  unit: 'bytes',
+  owner: http,
+  why: 'Nothing that is asked of the admin API is longer than a page of JSON. × 256 connections = 16 MiB.',
+  breach: '413',
+})
+
+export const headerBytesMax = limit({
+  name: 'admin.header',
+  value: 16 * KiB,
+  unit: 'bytes',
+  owner: http,
+  why: 'Node’s own default. × 256 connections = 4 MiB.',
+  breach: '431',
+})
+
+export const parameterCharactersMax = limit({
+  name: 'admin.parameter',
+  value: 200,
+  unit: 'characters',
+  owner: http,
+  why: 'The part of a path that names a message: an id has 36.',
+  breach: '414',
+})
+
+export const pageMessagesMax = limit({
+  name: 'admin.page',
+  value: 500,
+  unit: 'messages',
+  owner: http,
+  why: 'About 500 bytes each: a quarter of a megabyte per answer.',
+  breach: 'the rest is on the next page',
+})
+
+export const requestMsMax = limit({
+  name: 'admin.request',
+  value: 15 * secondMs,
+  unit: 'ms',
+  owner: http,
+  why: 'A request is a packet or two; a client that sends slower holds a connection for nothing.',
+  breach: '408 and close',
+})
+
+export const idleMsMax = limit({
+  name: 'admin.idle',
+  value: 30 * secondMs,
+  unit: 'ms',
+  owner: http,
+  why: 'Whoever asks again within half a minute finds its connection open.',
+  breach: 'close',
+})
+
+export const connectionsMax = limit({
+  name: 'admin.connections',
+  value: 256,
+  unit: 'connections',
+  owner: http,
+  why: 'Browsers open six, Prometheus one; beyond this something is wrong.',
+  breach: 'close',
+})
+
+export const answerMsMax = limit({
+  name: 'cli.answer',
+  value: 15 * secondMs,
+  unit: 'ms',
+  owner: cli,
+  why: 'Three times what the engine waits for its own threads (5 s).',
+  breach: 'exit code 69',
+})
+
+export const benchBytesMax = limit({
+  name: 'cli.bench-size',
+  value: 100 * MiB,
+  unit: 'bytes',
+  owner: cli,
+  why: 'Each session of `bench source` holds one message.',
+  breach: 'exit code 64',
+})

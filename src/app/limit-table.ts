@@ -1,0 +1,130 @@
+/** Every bound there is, from the folders that own them and from the configuration, and what they come to together. */
+import type { LimitTable, LimitTotal } from '../admin/admin.ts'
+import { adminLimits } from '../admin/admin.ts'
+import { dnsLimits } from '../adapters/dns/dns.ts'
+import { diskLimits } from '../adapters/embedded/embedded.ts'
+import { composeLimits } from '../compose/compose.ts'
+import { type Config, configLimits, configuredLimits } from '../config/config.ts'
+import { deliverLimits, waitLimits } from '../deliver/deliver.ts'
+import { smtpLimits } from '../intake/intake.ts'
+import type { Limit } from '../kernel/limits.ts'
+import { KiB } from '../kernel/units.ts'
+import * as modelLimits from '../model/limits.ts'
+import { routeLimits } from '../route/route.ts'
+import { sandboxLimits } from '../sandbox/sandbox.ts'
+import { makeSpoolMemory, spoolLimits } from '../spool/spool.ts'
+import * as standardsLimits from '../standards/limits.ts'
+import * as appLimits from './limits.ts'
+
+/** On the way of a message, then what stands beside it. */
+const owners = [
+  'intake/smtp',
+  'standards',
+  'spool',
+  'route',
+  'adapters/dns',
+  'shape',
+  'compose',
+  'deliver',
+  'model',
+  'sandbox',
+  'admin/http',
+  'admin/cli',
+  'config',
+  'adapters/embedded',
+  'app',
+]
+
+export function limitTable(config: Config): LimitTable {
+  const fixed = [...exported.flatMap((limits) => Object.values<Limit>(limits)), ...spool]
+  fixed.sort((a, b) => (a.name < b.name ? -1 : 1))
+  const groups = Map.groupBy([...configuredLimits(config), ...fixed, ...waitLimits()], ({ owner }) => owner)
+  return {
+    limits: owners.flatMap((owner) => groups.get(owner) ?? []),
+    totals: [memory(config), openFiles(config)],
+  }
+}
+
+/** Each holds limits and nothing else, or this does not compile. */
+const exported: readonly Readonly<Record<string, Limit>>[] = [
+  smtpLimits,
+  standardsLimits,
+  routeLimits,
+  dnsLimits,
+  composeLimits,
+  deliverLimits,
+  modelLimits,
+  sandboxLimits,
+  adminLimits,
+  configLimits,
+  diskLimits,
+  appLimits,
+]
+
+const spool: readonly Limit[] = [
+  {
+    name: 'spool.stage',
+    why: 'What a transaction holds in memory before it spills: 10,000 sessions in content × 64 KiB = 640 MiB at the very worst.',
+    ...spoolLimits.stageBytes,
+  },
+  {
+    name: 'spool.commits-waiting',
+    why: 'Replies that wait for one flush: 10,000 sessions with one message each, and as many HTTP requests.',
+    ...spoolLimits.commitsWaitingMax,
+  },
+]
+
+/** What could be held at one moment if every peer did its worst at once; the heap of the runtime is not in it. */
+function memory(config: Config): LimitTotal {
+  const { smtp, delivery } = config
+  const { channels } = makeSpoolMemory(config.spool)
+  const smtpLines = smtpLimits.heldInputBytesMax.value + smtpLimits.authLineBytesMax.value
+  const path = standardsLimits.pathBytesMax.value
+  const replyBytes = standardsLimits.replyLinesMax.value * standardsLimits.replyLineBytesMax.value
+  // Read block and stuffed block; the header as stored, as signed and as sent.
+  const outgoingBytes = 3 * composeLimits.blockBytes.value + 3 * smtpLimits.headerBytesMax.value
+  return {
+    name: 'memory, at the very worst',
+    unit: 'bytes',
+    parts: [
+      ...channels.map(({ name, windowBytes }) => part(`window of the log ${name}`, 1, windowBytes)),
+      part('sessions: content before it spills, in its buffer', smtp.connectionsMax, 2 * spoolLimits.stageBytes.value),
+      part('sessions: header in several pieces', smtp.connectionsMax, smtpLimits.headerBytesMax.value),
+      part('sessions: held input and a line under way', smtp.connectionsMax, smtpLines),
+      part('sessions: recipients', smtp.connectionsMax * smtp.recipientsMax, path),
+      part('deliveries: content on its way out', delivery.connectionsMax, outgoingBytes),
+      part('deliveries: a reply under way', delivery.connectionsMax, replyBytes),
+      part('sites', routeLimits.sitesMax.value, 600),
+      part('recipient domains', routeLimits.domainsMax.value, 200),
+      part('DNS answers', dnsLimits.cacheEntriesMax.value, 6 * KiB),
+      part('DNS questions over TCP', dnsLimits.questionsInFlightMax.value, 64 * KiB),
+      part('hosts remembered', 4 * deliverLimits.hostsRememberedMax.value, 150),
+      part('TLS sessions', deliverLimits.tlsSessionsMax.value, 3 * KiB),
+      part('buffers kept for messages', 1, composeLimits.pooledBytesMax.value),
+      part(
+        'admin API',
+        adminLimits.connectionsMax.value,
+        adminLimits.bodyBytesMax.value + adminLimits.headerBytesMax.value,
+      ),
+    ],
+    beside: 'and 48 B for each recipient that waits: 480 MB for ten million',
+  }
+}
+
+function openFiles({ smtp, delivery, sandbox }: Config): LimitTotal {
+  return {
+    name: 'open files',
+    unit: 'files',
+    parts: [
+      part('clients', smtp.connectionsMax, 1),
+      // In the sandbox both ends of a delivery are ours.
+      part('deliveries', delivery.connectionsMax, sandbox ? 2 : 1),
+      part('everything else', appLimits.descriptorsReserved.value, 1),
+    ],
+    beside: 'as LimitNOFILE; with fewer, both kinds of connections are cut alike at start',
+  }
+}
+
+function part(what: string, count: number, each: number): LimitTotal['parts'][number] {
+  return { what, count, each }
+}

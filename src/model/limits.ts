@@ -1,0 +1,11 @@
+/** Bounds that several stages keep. */
+import { limit } from '../kernel/limits.ts'
+
+export const outcomeTextMax = limit({
+  name: 'outcome.text',
+  value: 512,
+  unit: 'characters',
+  owner: 'model',
+  why: 'Diagnostic text in events, notices and logs. RFC 5321 §4.5.3.1.5 lets a reply line be 512 octets.',
+  breach: 'cut',
+})
