@@ -99,6 +99,13 @@ test('every test runs', () => {
   clean(sources.flatMap(rule))
 })
 
+test('bounds are limits, which the table collects and a test meets at their edge', () => {
+  const rule = rules.boundsAreLimits
+  shown(rule, 'src/route/x.ts', 'const sitesMax = 5', "const sitesMax = limit({ name: 'route.sites', value: 5 })")
+  shown(rule, 'src/route/x.ts', 'export const waitMsMax = 5 * secondMs', 'const allMax = sitesMax.value * 4')
+  clean(sources.flatMap(rule))
+})
+
 test('functions fit on a screen', () => {
   const long = (lines: number): string => `function a(): void {\n${'  b()\n'.repeat(lines)}}\n`
   shown(rules.functionsFitOnAScreen, 'src/route/x.ts', long(69), long(68))

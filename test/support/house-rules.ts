@@ -194,6 +194,30 @@ function findAll(file: SourceFile, where: string, patterns: readonly (readonly [
   )
 }
 
+const bareBound = /^(?:export )?const (\w+Max) = (?!limit\()(?![^\n]*\.value)/gm
+/** Bounds that are not in the table of limits, by path or by path and name, each with its reason. */
+const bareBounds: ReadonlyMap<string, string> = new Map([
+  ['src/sandbox/receiver/', 'an instrument: it plays servers that keep to other bounds than ours'],
+  ['src/sandbox/source/', 'an instrument: it loads servers on this machine, as it is told to'],
+  ['src/admin/cli/bench-commands.ts leaveMsMax', 'patience of an instrument, which bounds nothing that is ours'],
+  ['src/sign/signing.ts columnsMax', 'how a field is folded'],
+  ['src/spool/', 'being rebuilt: reader, writer and sizes still have four'],
+  ['src/shape/', 'being rebuilt: flows, retry and scheduler still have five'],
+  ['src/app/supervisor.ts', 'being rebuilt: back-off and patience with threads'],
+])
+
+/** A bound without a name, an owner and a test is found by nobody. */
+export const boundsAreLimits: Rule = (file) => {
+  if (!isSource(file)) return []
+  return [...file.code.matchAll(bareBound)].flatMap(({ 1: name, index }) =>
+    [...bareBounds.keys()].some((known) => `${file.path} ${name}`.startsWith(known))
+      ? []
+      : [
+          `${at(file, lineOf(file, index))} has the bound ${name} without a limit: define it by limit({…}) in the folder’s limits.ts, with a test at its edge.`,
+        ],
+  )
+}
+
 const functionLinesMax = 70
 /** Path and name of functions that were longer when the rule came. May only shrink. */
 const longFunctions: ReadonlySet<string> = new Set([])

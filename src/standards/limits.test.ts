@@ -1,0 +1,79 @@
+/** Bounds of addresses and names at their edge: one below, at it, one above. Those of replies are in smtp-reply.test.ts. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkDkimKey } from '../config/keys.ts'
+import { createSigner } from '../sign/sign.ts'
+import { domainName, parsePath } from './address.ts'
+import { fromDomain } from './header.ts'
+import * as limits from './limits.ts'
+
+const around = (value: number): [number, number, number] => [value - 1, value, value + 1]
+const isRead = (path: string): boolean => parsePath(path, 0).problem === null
+
+/** A domain of exactly so many octets, in labels of at most 60. */
+const domainOf = (bytes: number): string => `${'d'.repeat(60)}.`.repeat(Math.ceil(bytes / 61)).slice(0, bytes - 1) + 'e'
+
+test('limit address.local-part: 64 octets pass, 65 do not, in ASCII and in UTF-8', () => {
+  const max = limits.localPartBytesMax.value
+  for (const bytes of around(max)) {
+    assert.equal(isRead(`<${'l'.repeat(bytes)}@x>`), bytes <= max)
+    assert.equal(isRead(`<${'ü'.repeat(Math.floor(bytes / 2))}${'l'.repeat(bytes % 2)}@x>`), bytes <= max)
+  }
+})
+
+test('limit address.domain: 255 octets are a domain, 256 are not', () => {
+  for (const bytes of around(limits.domainBytesMax.value))
+    assert.equal(domainName(domainOf(bytes)) !== '', bytes <= limits.domainBytesMax.value)
+})
+
+test('limit address.path: 256 octets with both brackets pass, 257 do not', () => {
+  for (const bytes of around(limits.pathBytesMax.value)) {
+    const path = `<a@${domainOf(bytes - 4)}>`
+    assert.equal(path.length, bytes)
+    assert.equal(isRead(path), bytes <= limits.pathBytesMax.value)
+  }
+})
+
+test('limit address.label: 63 octets pass, 64 do not', () => {
+  for (const bytes of around(limits.labelBytesMax.value))
+    assert.equal(isRead(`<a@${'d'.repeat(bytes)}.example>`), bytes <= limits.labelBytesMax.value)
+})
+
+test('limit domain.name: a From field may name a domain of 253 characters, not one of 254', () => {
+  for (const characters of around(limits.nameCharactersMax.value)) {
+    const domain = domainOf(characters)
+    const found = fromDomain(Buffer.from(`From: a@${domain}\r\n\r\n`))
+    assert.equal(found, characters <= limits.nameCharactersMax.value ? domain : '')
+  }
+})
+
+/** A key whose modulus has so many bits, in PKCS#1. Its numbers are nobody's: it is loaded, never used. */
+function rsaKeyOf(bits: number): string {
+  const element = (tag: number, content: Buffer): Buffer => {
+    const length = Buffer.alloc(2)
+    length.writeUInt16BE(content.length)
+    return Buffer.concat([Buffer.of(tag, 0x82), length, content])
+  }
+  const integer = (value: bigint): Buffer => {
+    const hex = value.toString(16)
+    return element(2, Buffer.from(hex.padStart(hex.length + 2 - (hex.length % 2), '0'), 'hex'))
+  }
+  const half = 2n ** BigInt(bits >> 1) + 1n
+  const numbers = [0n, 2n ** BigInt(bits - 1) + 1n, 65_537n, half, half, half, half, half, half]
+  const der = element(0x30, Buffer.concat(numbers.map(integer)))
+  return `-----BEGIN RSA PRIVATE KEY-----\n${der.toString('base64')}\n-----END RSA PRIVATE KEY-----\n`
+}
+
+/** By the file and by the signer: whoever has a wrong key hears of it before anything starts. */
+function isTaken(privateKeyPem: string): boolean {
+  const sound = checkDkimKey(privateKeyPem) === null
+  const sign = (): unknown => createSigner([{ domain: 'example.com', selector: 's', privateKeyPem }])
+  if (sound) sign()
+  else assert.throws(sign, /RSA key of \d+ bits/)
+  return sound
+}
+
+test('limit dkim.rsa-bits-min, limit dkim.rsa-bits: 2,048 to 4,096 bits are taken, not one fewer or more', () => {
+  for (const bits of around(limits.rsaBitsMin.value)) assert.equal(isTaken(rsaKeyOf(bits)), bits >= 2_048, `${bits}`)
+  for (const bits of around(limits.rsaBitsMax.value)) assert.equal(isTaken(rsaKeyOf(bits)), bits <= 4_096, `${bits}`)
+})
