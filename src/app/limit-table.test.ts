@@ -40,7 +40,7 @@ test('every limit has a name of its own, an owner that exists, its arithmetic an
   assert.equal(new Set(names).size, names.length)
   for (const { name, value, unit, owner, why, breach } of limits) {
     assert.match(name, /^[a-z]+\.[a-z0-9]+([-_][a-z0-9]+)*$/)
-    assert.ok(Number.isSafeInteger(value) && value >= 0, name)
+    assert.ok(Number.isFinite(value) && value >= 0, name)
     assert.ok(
       files.some((path) => path.startsWith(`src/${owner}/`)),
       `${name}: there is no src/${owner}`,
@@ -82,7 +82,7 @@ test('every limit has a test at its edge that is called by its name, and no test
 test('docs/limits.md is what the command prints', async () => {
   const cure =
     'run: printf "hostname: mail.example.com\\n" >d.yaml; node src/main.ts config limits --markdown --config d.yaml >docs/limits.md'
-  assert.equal(readProjectFile('docs/limits.md'), await print('--markdown'), cure)
+  assert.ok(readProjectFile('docs/limits.md') === (await print('--markdown')), cure)
 })
 
 test('for a terminal no line is longer than 120 columns, and everything is in it', async () => {

@@ -12,7 +12,7 @@ import { KiB } from '../kernel/units.ts'
 import * as modelLimits from '../model/limits.ts'
 import { routeLimits } from '../route/route.ts'
 import { sandboxLimits } from '../sandbox/sandbox.ts'
-import { makeSpoolMemory, spoolLimits } from '../spool/spool.ts'
+import { spoolLimits } from '../spool/spool.ts'
 import * as standardsLimits from '../standards/limits.ts'
 import * as appLimits from './limits.ts'
 
@@ -61,23 +61,38 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
   appLimits,
 ]
 
-const spool: readonly Limit[] = [
-  {
-    name: 'spool.stage',
-    why: 'What a transaction holds in memory before it spills: 10,000 sessions in content × 64 KiB = 640 MiB at the very worst.',
-    ...spoolLimits.stageBytes,
-  },
-  {
-    name: 'spool.commits-waiting',
-    why: 'Replies that wait for one flush: 10,000 sessions with one message each, and as many HTTP requests.',
-    ...spoolLimits.commitsWaitingMax,
-  },
-]
+/** What the limits of the spool do not say yet. */
+const ofSpool: Readonly<Record<keyof typeof spoolLimits, readonly [name: string, why: string]>> = {
+  stageBytes: [
+    'spool.stage',
+    'What a transaction holds in memory before it spills: 10,000 sessions in content × 64 KiB = 640 MiB at the very worst.',
+  ],
+  commitsWaitingMax: [
+    'spool.commits-waiting',
+    'Replies that wait for one flush: 10,000 sessions with one message each, and as many HTTP requests.',
+  ],
+  recycledSegmentsMax: [
+    'spool.recycled-segments',
+    'Files of segments that nobody needs any more, kept for the next ones: 4 × 64 MiB = 256 MiB per log.',
+  ],
+  openFilesMax: [
+    'spool.open-files',
+    'Segments kept open for reading: 64 × 64 MiB are a backlog of 4 GiB without an open per message.',
+  ],
+  carriedShareMax: [
+    'spool.carried-share',
+    'A segment with less living mail than this is emptied: copying an eighth frees seven.',
+  ],
+}
+
+const spool = Object.entries(spoolLimits).map(([key, limit]): Limit => {
+  const [name, why] = ofSpool[key as keyof typeof spoolLimits]
+  return { name, why, ...limit }
+})
 
 /** What could be held at one moment if every peer did its worst at once; the heap of the runtime is not in it. */
 function memory(config: Config): LimitTotal {
   const { smtp, delivery } = config
-  const { channels } = makeSpoolMemory(config.spool)
   const smtpLines = smtpLimits.heldInputBytesMax.value + smtpLimits.authLineBytesMax.value
   const path = standardsLimits.pathBytesMax.value
   const replyBytes = standardsLimits.replyLinesMax.value * standardsLimits.replyLineBytesMax.value
@@ -87,7 +102,7 @@ function memory(config: Config): LimitTotal {
     name: 'memory, at the very worst',
     unit: 'bytes',
     parts: [
-      ...channels.map(({ name, windowBytes }) => part(`window of the log ${name}`, 1, windowBytes)),
+      part('windows of three logs: mail, outcomes, stragglers', 3, config.spool.windowBytes),
       part('sessions: content before it spills, in its buffer', smtp.connectionsMax, 2 * spoolLimits.stageBytes.value),
       part('sessions: header in several pieces', smtp.connectionsMax, smtpLimits.headerBytesMax.value),
       part('sessions: held input and a line under way', smtp.connectionsMax, smtpLines),

@@ -21,6 +21,7 @@ export function configuredLimits({ smtp, delivery, retry, dns, spool }: Config):
     option('spool.reserve', spool.reserveBytes, 'bytes', 'spool', '452 4.3.1'),
     option('spool.commit_delay', spool.commitDelayMs, 'ms', 'spool', 'the commit goes out'),
     option('spool.commit_size_max', spool.commitBytesMax, 'bytes', 'spool', 'the commit goes out'),
+    option('spool.checkpoint_after', spool.checkpointAfterBytes, 'bytes', 'spool', 'the queue is written down'),
     option('delivery.connections_max', delivery.connectionsMax, 'connections', 'shape', 'mail waits'),
     option('delivery.connections_per_site', delivery.connectionsPerSite, 'connections', 'shape', 'mail waits'),
     option(

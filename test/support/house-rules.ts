@@ -201,8 +201,9 @@ const bareBounds: ReadonlyMap<string, string> = new Map([
   ['src/sandbox/source/', 'an instrument: it loads servers on this machine, as it is told to'],
   ['src/admin/cli/bench-commands.ts leaveMsMax', 'patience of an instrument, which bounds nothing that is ours'],
   ['src/sign/signing.ts columnsMax', 'how a field is folded'],
-  ['src/spool/', 'being rebuilt: reader, writer and sizes still have four'],
-  ['src/shape/', 'being rebuilt: flows, retry and scheduler still have five'],
+  ['src/model/submission.ts logsMax', 'how many bits of a number name its log'],
+  ['src/spool/', 'being rebuilt: checkpoints, writer and sizes still have some'],
+  ['src/shape/', 'being rebuilt: flows, image, retry and scheduler still have some'],
   ['src/app/supervisor.ts', 'being rebuilt: back-off and patience with threads'],
 ])
 
