@@ -1,6 +1,8 @@
 /** Bounds of addresses and names at their edge: one below, at it, one above. Those of replies are in smtp-reply.test.ts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { dnsName } from '../adapters/dns/name.ts'
+import { formats } from '../config/formats.ts'
 import { checkDkimKey } from '../config/keys.ts'
 import { createSigner } from '../sign/sign.ts'
 import { domainName, parsePath } from './address.ts'
@@ -22,8 +24,13 @@ test('limit address.local-part: 64 octets pass, 65 do not, in ASCII and in UTF-8
 })
 
 test('limit address.domain: 255 octets are a domain, 256 are not', () => {
-  for (const bytes of around(limits.domainBytesMax.value))
-    assert.equal(domainName(domainOf(bytes)) !== '', bytes <= limits.domainBytesMax.value)
+  for (const bytes of around(limits.domainBytesMax.value)) {
+    const passes = bytes <= limits.domainBytesMax.value
+    assert.equal(domainName(domainOf(bytes)) !== '', passes)
+    // Such a path is too long as well; the reply names what is worse.
+    const { problem } = parsePath(`<a@${domainOf(bytes)}>`, 0)
+    assert.equal(problem, passes ? 'the path is longer than 256 octets' : 'the domain is longer than 255 octets')
+  }
 })
 
 test('limit address.path: 256 octets with both brackets pass, 257 do not', () => {
@@ -39,11 +46,14 @@ test('limit address.label: 63 octets pass, 64 do not', () => {
     assert.equal(isRead(`<a@${'d'.repeat(bytes)}.example>`), bytes <= limits.labelBytesMax.value)
 })
 
-test('limit domain.name: a From field may name a domain of 253 characters, not one of 254', () => {
+test('limit domain.name: 253 characters are a name in a From field, in DNS and in the configuration, 254 are not', () => {
   for (const characters of around(limits.nameCharactersMax.value)) {
     const domain = domainOf(characters)
     const found = fromDomain(Buffer.from(`From: a@${domain}\r\n\r\n`))
-    assert.equal(found, characters <= limits.nameCharactersMax.value ? domain : '')
+    const passes = characters <= limits.nameCharactersMax.value
+    assert.equal(found, passes ? domain : '')
+    assert.equal(dnsName(domain), passes ? domain : null)
+    assert.equal(formats.domain(domain).ok, passes)
   }
 })
 
