@@ -19,6 +19,7 @@ export function configuredLimits({ smtp, delivery, retry, dns, spool }: Config):
     option('spool.segment_size', spool.segmentBytes, 'bytes', 'spool', 'the next segment is begun'),
     option('spool.window_size', spool.windowBytes, 'bytes', 'spool', 'older mail is read from the disk'),
     option('spool.reserve', spool.reserveBytes, 'bytes', 'spool', '452 4.3.1'),
+    option('spool.tenant_share', spool.tenantShare, 'of what there is for mail', 'spool', '452 4.3.1 to that tenant'),
     option('spool.commit_delay', spool.commitDelayMs, 'ms', 'spool', 'the commit goes out'),
     option('spool.commit_size_max', spool.commitBytesMax, 'bytes', 'spool', 'the commit goes out'),
     option('spool.checkpoint_after', spool.checkpointAfterBytes, 'bytes', 'spool', 'the queue is written down'),

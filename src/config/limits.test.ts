@@ -97,7 +97,9 @@ test('every option that bounds something is in the table of limits', () => {
   const { config } = loadConfig(null, {})
   const listed = configuredLimits(config).map(({ name }) => name)
   const bounding = options()
-    .filter(([key, { kind }]) => ['bytes', 'duration', 'integer'].includes(kind) && !/\bport$/.test(key))
+    .filter(
+      ([key, { kind }]) => ['bytes', 'duration', 'integer', 'ratio'].includes(kind) && !/\b(port|jitter)$/.test(key),
+    )
     .map(([key]) => key)
   assert.deepEqual(listed.toSorted(), bounding.toSorted())
 })

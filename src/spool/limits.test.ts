@@ -22,7 +22,7 @@ const around = (value: number): [number, number, number] => [value - 1, value, v
 const wide = { ...smallSpool, segmentBytes: MiB, windowBytes: MiB, commitBytesMax: 16 * MiB, checkpointAfterBytes: MiB }
 
 function begin({ submissions }: SpoolRig): Transaction {
-  const transaction = submissions.begin(0)
+  const transaction = submissions.begin(0, 'acme')
   assert.ok(!isFailure(transaction))
   return transaction
 }
@@ -45,7 +45,7 @@ test('limit spool.commits-waiting: so many wait for the disk, the next transacti
   const content = Buffer.from('a: b\r\n\r\n')
   for (let i = 1; i < commitsWaitingMax.value; i++) submit(rig, content, () => {})
   assert.equal(typeof submit(rig, content, () => {}), 'string')
-  const refused = rig.submissions.begin(0)
+  const refused = rig.submissions.begin(0, 'acme')
   assert.ok(isFailure(refused))
   assert.deepEqual([refused.code, refused.smtp], ['spool_busy', '452 4.3.1'])
 })
@@ -55,7 +55,7 @@ test('limit spool.reserve: a disk with as much free takes mail, with one octet l
     const disk = new SimulatedDisk()
     disk.free = freeBytes
     const rig = openRig({ disk, config: { ...smallSpool, reserveBytes: 10 * MiB } })
-    const transaction = rig.submissions.begin(0)
+    const transaction = rig.submissions.begin(0, 'acme')
     assert.equal(isFailure(transaction) ? transaction.smtp : 'taken', freeBytes < 10 * MiB ? '452 4.3.1' : 'taken')
   }
 })

@@ -13,7 +13,7 @@ test('a share is of what waiting mail takes and what is free above the reserve',
   assert.equal(tenantBytesMax({ ...facts, freeBytes: 50 }, 400), 100, 'a disk below its reserve adds nothing')
 })
 
-test('limit spool.tenant-share: one byte below it a tenant may send, at it and above it not, and others may all the same', () => {
+test('limit spool.tenant_share: one byte below it a tenant may send, at it and above it not, and others may all the same', () => {
   // 400 used of 1,200 for mail: 300 is a quarter.
   for (const [bytes, full] of [
     [299, false],
