@@ -316,7 +316,8 @@ export class Engine {
   #measureShares(): void {
     const { tenantShare: share, reserveBytes } = this.#options.config.spool
     const freeBytes = this.#spool.channels[0]?.freeBytes ?? 0
-    this.#spool.submissions?.setFullTenants(fullTenants(this.#scheduler.tenants, { share, freeBytes, reserveBytes }))
+    const full = fullTenants(this.#scheduler.tenants, { share, freeBytes, reserveBytes })
+    this.#spool.submissions?.setFull(full, this.#scheduler.slots.full)
   }
 
   #tick(): void {

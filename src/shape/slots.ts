@@ -7,6 +7,7 @@
  * `next` links a slot into exactly one list: its flow's queue, a bucket of the timer wheel, or the free list.
  */
 import { invariant } from '../kernel/assert.ts'
+import { slotsAcceptedShare, slotsMax } from './limits.ts'
 import { none } from '../kernel/timer-wheel.ts'
 
 export const slotStates = { free: 0, ready: 1, deferred: 2, inFlight: 3, dead: 4 } as const
@@ -14,25 +15,49 @@ export type SlotState = (typeof slotStates)[keyof typeof slotStates]
 /** Bits of `flags`. */
 export const mayBeDuplicateFlag = 1
 
+const growBy = 65_536
+
+const column = (bytesPerSlot: number): ArrayBuffer =>
+  new ArrayBuffer(0, { maxByteLength: slotsMax.value * bytesPerSlot })
+
 export class Slots {
-  number = new Float64Array(0)
-  place = new Float64Array(0)
-  acceptedAtMs = new Float64Array(0)
-  nextAtMs = new Float64Array(0)
-  flow = new Uint32Array(0)
-  recipient = new Uint32Array(0)
+  readonly number = new Float64Array(column(8))
+  readonly place = new Float64Array(column(8))
+  readonly acceptedAtMs = new Float64Array(column(8))
+  readonly nextAtMs = new Float64Array(column(8))
+  readonly flow = new Uint32Array(column(4))
+  readonly recipient = new Uint32Array(column(4))
   /** This recipient's share of what is stored. */
-  bytes = new Uint32Array(0)
-  next = new Uint32Array(0)
-  attempts = new Uint16Array(0)
+  readonly bytes = new Uint32Array(column(4))
+  readonly next = new Uint32Array(column(4))
+  readonly attempts = new Uint16Array(column(2))
   /** How many segments before the record's hold chunks of it. */
-  span = new Uint16Array(0)
-  state = new Uint8Array(0)
-  flags = new Uint8Array(0)
+  readonly span = new Uint16Array(column(2))
+  readonly state = new Uint8Array(column(1))
+  readonly flags = new Uint8Array(column(1))
   /** Slots by state, for the queue's figures. */
   readonly counts = new Float64Array(5)
+  readonly #columns = [
+    this.number,
+    this.place,
+    this.acceptedAtMs,
+    this.nextAtMs,
+    this.flow,
+    this.recipient,
+    this.bytes,
+    this.next,
+    this.attempts,
+    this.span,
+    this.state,
+    this.flags,
+  ]
   #free = none
   #used = 0
+
+  /** There is hardly room for what is on its way. */
+  get full(): boolean {
+    return this.live >= slotsMax.value * slotsAcceptedShare
+  }
 
   /** Slots ever handed out: scans go up to here. */
   get used(): number {
@@ -75,23 +100,10 @@ export class Slots {
     this.#free = slot
   }
 
+  /** In place: nothing is copied, and what was not used yet is not resident. */
   #grow(): void {
-    const size = Math.max(1024, this.state.length * 2)
-    const copy = <A extends Float64Array | Uint32Array | Uint16Array | Uint8Array>(from: A, to: A): A => {
-      to.set(from)
-      return to
-    }
-    this.number = copy(this.number, new Float64Array(size))
-    this.place = copy(this.place, new Float64Array(size))
-    this.acceptedAtMs = copy(this.acceptedAtMs, new Float64Array(size))
-    this.nextAtMs = copy(this.nextAtMs, new Float64Array(size))
-    this.flow = copy(this.flow, new Uint32Array(size))
-    this.recipient = copy(this.recipient, new Uint32Array(size))
-    this.bytes = copy(this.bytes, new Uint32Array(size))
-    this.next = copy(this.next, new Uint32Array(size))
-    this.attempts = copy(this.attempts, new Uint16Array(size))
-    this.span = copy(this.span, new Uint16Array(size))
-    this.state = copy(this.state, new Uint8Array(size))
-    this.flags = copy(this.flags, new Uint8Array(size))
+    invariant(this.state.length < slotsMax.value, 'the queue is full')
+    const size = this.state.length + growBy
+    for (const { buffer, BYTES_PER_ELEMENT } of this.#columns) buffer.resize(size * BYTES_PER_ELEMENT)
   }
 }

@@ -49,6 +49,7 @@ export class SubmissionLog implements Submissions {
   /** Open transactions that have chunks in the log. */
   readonly #spilled = new Set<StagedTransaction>()
   #fullTenants: ReadonlySet<string> = new Set()
+  #queueFull = false
   #open = 0
   #accepting = true
   readonly #waiting = new BoundedQueue<Waiting>(commitsWaitingMax.value)
@@ -74,9 +75,10 @@ export class SubmissionLog implements Submissions {
     return this.#open
   }
 
-  /** Tenants whose share of the disk is full: from now on these, until the next call. */
-  setFullTenants(tenants: ReadonlySet<string>): void {
+  /** Tenants whose share of the disk is full, and whether the queue has no room for anybody: from now on, until the next call. */
+  setFull(tenants: ReadonlySet<string>, queueFull: boolean): void {
     this.#fullTenants = tenants
+    this.#queueFull = queueFull
   }
 
   begin(_expectedBytes: number, tenant: string): Transaction | Failure {
@@ -84,6 +86,7 @@ export class SubmissionLog implements Submissions {
     const { state } = this.#writer.channel
     if (state === 'broken') return failures.spoolBroken
     if (state === 'full') return failures.spoolFull
+    if (this.#queueFull) return failures.spoolBusy
     if (this.#fullTenants.has(tenant)) return failures.tenantShareFull
     if (this.#waiting.size >= commitsWaitingMax.value - this.#open) return failures.spoolBusy
     if (this.#writer.backlogBytes > this.#writer.channel.windowBytes * 0.75) return failures.spoolBusy
