@@ -300,6 +300,7 @@ class OpenSpool implements Spool {
     return (type, number, position, bytes, at, payloadBytes) => {
       if (type !== recordTypes.submission) return
       const submission = readSubmission(bytes, at)
+      this.reclaim.arrived(submission.recipients.length)
       onArrival({
         number,
         place: inLog(log, position),

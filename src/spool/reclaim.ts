@@ -1,6 +1,7 @@
 /** When the queue is written down, which segments are given back afterwards, and which are emptied so that they can be. */
 import type { SpoolConfig } from '../config/compiled.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { queueRowBytes } from '../model/queue.ts'
 import type { QueueSource } from '../ports/queue.ts'
 import { Carrier } from './carry.ts'
 import type { CheckpointHead, CheckpointLog } from './checkpoint.ts'
@@ -49,6 +50,7 @@ export class Reclaim {
   /** The two that are on disk, newest first. */
   #heads: readonly CheckpointHead[]
   #settleAt: number | null = null
+  #rowBytes = 0
   #failed = 0
   #reclaimed = 0
 
@@ -96,6 +98,11 @@ export class Reclaim {
 
   get idle(): boolean {
     return this.#checkpointer.idle && this.#carrier.idle
+  }
+
+  /** That many recipients came in: reading them again would take a start as long as reading their rows. */
+  arrived(recipients: number): void {
+    this.#rowBytes += recipients * queueRowBytes
   }
 
   /** A checkpoint now, so that the next start has nothing to read. */
@@ -169,9 +176,9 @@ export class Reclaim {
     return logs
   }
 
-  /** By what is closed since the process began: mail and outcomes alike. */
+  /** By what is closed since the process began, mail and outcomes alike, and by the rows that would have to be made of it. */
   #grownBytes(): number {
-    let bytes = 0
+    let bytes = this.#rowBytes
     for (const { channel } of this.#options.segments.values()) bytes += channel.closedTo - channel.beganAt
     return bytes
   }
