@@ -280,7 +280,7 @@ test('production defaults are the documented ones', () => {
     commitDelayMs: 2,
     commitBytesMax: 2 ** 20,
     tenantShare: 0.25,
-    checkpointAfterBytes: 2 ** 28,
+    checkpointAfterBytes: 2 ** 26,
   })
   const { messageBytesMax, recipientsMax, connectionsMax, listeners } = config.smtp
   assert.deepEqual([messageBytesMax, recipientsMax, connectionsMax], [50 * 2 ** 20, 1_000, 10_000])

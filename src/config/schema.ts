@@ -296,7 +296,7 @@ const spool = section('The log on disk that holds accepted mail.', {
   checkpoint_after: bytes({
     description:
       'The queue is written down whenever the logs have grown by this much, or by its own size if that is more. A restart reads the queue and what came after; segments behind it are used again.',
-    default: '256MiB',
+    default: '64MiB',
     minimum: 64 * KiB,
     maximum: 16 * 1024 * MiB,
   }),
