@@ -2,6 +2,7 @@
  * `npm run bench -- <name> [options]`. Each benchmark measures our engine, and where there is a peer the peer beside it in the same run, and reports
  * medians and ratios; none of them passes or fails a test. Times on a shared machine are noise, ratios are not.
  */
+import { largeBenchmark } from './large.ts'
 import { latencyBenchmark } from './latency.ts'
 import { profileBenchmark } from './profile.ts'
 import { queueBenchmark } from './queue.ts'
@@ -28,6 +29,7 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
     'latency',
     { what: 'time from MAIL to the 250 and from the 250 to delivery, at a fixed rate', run: latencyBenchmark },
   ],
+  ['large', { what: 'memory while many clients send 50 MB each', run: largeBenchmark }],
   ['syscalls', { what: 'system calls, commits, bytes and copies per message', run: syscallsBenchmark }],
   ['sessions', { what: 'memory per idle session, and what thousands of them do to a client', run: sessionsBenchmark }],
   ['queue', { what: 'memory per queued recipient, CPU at depth, and the start after kill -9', run: queueBenchmark }],
