@@ -41,10 +41,10 @@ function scan(chunks: readonly Buffer[], stuffed: boolean): Result {
 
 function cut(bytes: Buffer, at: readonly number[]): Buffer[] {
   const places = [0, ...at.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]
-  // Each piece lies at another alignment, as it would in buffers of the network.
+  // Each piece lies at another alignment, as it would in buffers of the network, among bytes that are nobody's.
   return places.slice(1).map((end, i) => {
     const piece = bytes.subarray(places[i], end)
-    const home = Buffer.alloc(piece.length + i + 8)
+    const home = Buffer.alloc(piece.length + i + 8, i % 2 === 0 ? 0xff : 0)
     piece.copy(home, i % 8)
     return home.subarray(i % 8, (i % 8) + piece.length)
   })

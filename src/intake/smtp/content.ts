@@ -150,29 +150,37 @@ export class ContentScanner {
   /**
    * Offset of the next byte below 14, which CR, LF and NUL are and text seldom is; `to` when there is none. Four bytes at
    * a time: in (x − 0x0e0e0e0e) & ~x the top bit of a byte shows that it was smaller than 14. A borrow may mark a larger byte too, but
-   * only above one that is truly smaller, and which it is the loop over bytes decides.
+   * only above one that is truly smaller, so that the lowest mark is always right.
    */
   #nextMark(bytes: Buffer, words: Int32Array, from: number, to: number): number {
     const base = bytes.byteOffset
+    const wordEnd = (base + to) >> 2
+    let word = (base + from) >> 2
     let bits = this.#bits
     let at = from
-    while (at < to && (((base + at) & 3) !== 0 || words.length === 0)) {
+    if (words.length > 0 && word < wordEnd) {
+      // What lies before `from` in its word belongs to somebody else: ones are neither marks nor, taken out again, bits.
+      const before = (1 << (((base + from) & 3) << 3)) - 1
+      let four = words[word] as number
+      bits |= four & ~before
+      four |= before
+      let marks = (four - 0x0e0e0e0e) & ~four & 0x80808080
+      while (marks === 0 && ++word < wordEnd) {
+        four = words[word] as number
+        bits |= four
+        marks = (four - 0x0e0e0e0e) & ~four & 0x80808080
+      }
+      at = (word << 2) - base
+      if (marks !== 0) {
+        this.#bits = bits
+        return at + ((31 - Math.clz32(marks & -marks)) >> 3)
+      }
+    }
+    while (at < to) {
       const byte = bytes[at] as number
       bits |= byte
       if (byte < 14) break
       at++
-    }
-    if (((base + at) & 3) === 0 && words.length > 0) {
-      const wordEnd = (base + to) >> 2
-      let word = (base + at) >> 2
-      while (word < wordEnd) {
-        const four = words[word] as number
-        bits |= four
-        if (((four - 0x0e0e0e0e) & ~four & 0x80808080) !== 0) break
-        word++
-      }
-      at = Math.max(at, (word << 2) - base)
-      while (at < to && (bytes[at] as number) >= 14) bits |= bytes[at++] as number
     }
     this.#bits = bits
     return at
