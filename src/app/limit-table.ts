@@ -93,8 +93,13 @@ const spool = Object.entries(spoolLimits).map(([key, limit]): Limit => {
 /** What could be held at one moment if every peer did its worst at once; the heap of the runtime is not in it. */
 function memory(config: Config): LimitTotal {
   const { smtp, delivery } = config
-  const smtpLines = smtpLimits.heldInputBytesMax.value + smtpLimits.authLineBytesMax.value
-  const path = standardsLimits.pathBytesMax.value
+  // A read is 64 KiB: one is in hand and one may follow.
+  const smtpInput = smtpLimits.heldInputBytesMax.value + smtpLimits.socketBytesMax.value + 2 * 64 * KiB
+  const smtpReplies = smtpLimits.repliesBytesMax.value + smtpLimits.socketBytesMax.value
+  const shared = Math.max(
+    smtpLimits.sharedBytesMin.value,
+    smtp.connectionsMax * smtpLimits.sharedBytesPerConnection.value,
+  )
   const replyBytes = standardsLimits.replyLinesMax.value * standardsLimits.replyLineBytesMax.value
   // Read block and stuffed block; the header as stored, as signed and as sent.
   const outgoingBytes = 3 * composeLimits.blockBytes.value + 3 * smtpLimits.headerBytesMax.value
@@ -104,9 +109,9 @@ function memory(config: Config): LimitTotal {
     parts: [
       part('windows of three logs: mail, outcomes, stragglers', 3, config.spool.windowBytes),
       part('sessions: content before it spills, in its buffer', smtp.connectionsMax, 2 * spoolLimits.stageBytes.value),
-      part('sessions: header in several pieces', smtp.connectionsMax, smtpLimits.headerBytesMax.value),
-      part('sessions: held input and a line under way', smtp.connectionsMax, smtpLines),
-      part('sessions: recipients', smtp.connectionsMax * smtp.recipientsMax, path),
+      part('sessions: envelopes, headers in pieces, stuck clients', 1, shared),
+      part('sessions: input behind a commit, and replies', smtp.connectionsMax, smtpInput + smtpReplies),
+      part('sessions: a line under way', smtp.connectionsMax, smtpLimits.authLineBytesMax.value),
       part('deliveries: content on its way out', delivery.connectionsMax, outgoingBytes),
       part('deliveries: a reply under way', delivery.connectionsMax, replyBytes),
       part('sites', routeLimits.sitesMax.value, 600),

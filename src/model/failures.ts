@@ -27,6 +27,7 @@ export const failures = {
     "this tenant's waiting mail fills its share of the disk, try again later",
   ),
   spoolBusy: failure('spool_busy', '452 4.3.1', 503, 'too much mail is waiting for the disk, try again later'),
+  intakeBusy: failure('intake_busy', '452 4.3.1', 503, 'too much mail is being handed in at once, try again later'),
   spoolBroken: failure('spool_broken', '451 4.3.0', 503, 'mail cannot be stored now, try again later'),
   draining: failure('draining', '421 4.3.2', 503, 'shutting down, try again later'),
   tooManyRecipients: failure('too_many_recipients', '452 4.5.3', 422, 'too many recipients in one message'),

@@ -6,11 +6,22 @@ import { handshakeMsMax, lingerMsMax } from './limits.ts'
 import type { Peer, SmtpServer } from './server.ts'
 import { type Link, Session } from './session.ts'
 
+/** How one listener does TLS. */
+export interface ListenerTls {
+  readonly mode: 'none' | 'offered' | 'implicit'
+  readonly context: SecureContext | null
+}
+
+/** Told when a connection is gone. */
+export interface Door {
+  leave(connection: Connection): void
+}
+
 export class Connection implements Link {
   readonly session: Session
   readonly #server: SmtpServer
   readonly #secureContext: SecureContext | null
-  readonly #onGone: (connection: Connection) => void
+  readonly #door: Door
   #socket: Socket
   #handshake: Timer | null = null
   #linger: Timer | null = null
@@ -19,20 +30,14 @@ export class Connection implements Link {
   readonly #onEnd = (): void => this.session.peerEnded()
   readonly #onDrain = (): void => this.session.sendReady()
 
-  constructor(
-    server: SmtpServer,
-    peer: Peer,
-    socket: Socket,
-    tls: { mode: 'none' | 'offered' | 'implicit'; context: SecureContext | null },
-    onGone: (connection: Connection) => void,
-  ) {
+  constructor(server: SmtpServer, peer: Peer, socket: Socket, tls: ListenerTls, door: Door) {
     this.#server = server
     this.#socket = socket
     this.#secureContext = tls.context
-    this.#onGone = onGone
+    this.#door = door
     socket.setNoDelay(true)
     socket.on('error', ignore)
-    socket.once('close', () => this.#gone())
+    socket.on('close', () => this.#gone())
     this.session = new Session(server, peer, this, tls.mode)
     if (tls.mode !== 'implicit') this.#listen(socket)
   }
@@ -62,7 +67,7 @@ export class Connection implements Link {
     this.#socket = secure
     this.#handshake = this.#server.clock.after(handshakeMsMax.value, () => this.destroy())
     secure.on('error', ignore)
-    secure.once('close', () => this.#gone())
+    secure.on('close', () => this.#gone())
     secure.once('secure', () => {
       this.#endHandshake()
       this.#server.counters.tlsHandshakes++
@@ -99,7 +104,7 @@ export class Connection implements Link {
     this.#linger?.cancel()
     this.session.lost()
     this.#socket.destroy()
-    this.#onGone(this)
+    this.#door.leave(this)
   }
 }
 

@@ -4,22 +4,14 @@ import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { condition } from '../../../test/support/condition.ts'
-import { MemorySubmissions } from '../../../test/support/memory-submissions.ts'
+import { sessionRig } from '../../../test/support/session-rig.ts'
 import { SmtpClient } from '../../../test/support/smtp-client.ts'
-import {
-  goodMessage,
-  type RigOptions,
-  smallSmtpConfig,
-  type SmtpRig,
-  startRig,
-} from '../../../test/support/smtp-rig.ts'
+import { goodMessage, type RigOptions, type SmtpRig, startRig } from '../../../test/support/smtp-rig.ts'
 import { VirtualClock } from '../../kernel/clock.ts'
-import { newIntakeCounters } from '../intake.ts'
 import { HeldInput } from './held-input.ts'
 import * as limits from './limits.ts'
 import { LineReader } from './line-reader.ts'
 import { LoginGuard } from './login-guard.ts'
-import { Session } from './session.ts'
 
 async function rigAndClient(t: TestContext, options: RigOptions = {}): Promise<[SmtpRig, SmtpClient]> {
   const rig = await startRig(t, options)
@@ -145,6 +137,24 @@ test('limit smtp.held-input: one octet below it input flows, at it the socket is
   }
 })
 
+test('limit smtp.socket: so much waits in Node for a client that does not fetch, then no more is made', async (t) => {
+  const accepted: Socket[] = []
+  t.mock.method(Socket.prototype, 'setNoDelay', function (this: Socket) {
+    accepted.push(this)
+    return this
+  })
+  const rig = await startRig(t)
+  const client = connect({ port: rig.port, host: '127.0.0.1' })
+  t.after(() => client.destroy())
+  await once(client, 'data')
+  const [socket, ...others] = accepted
+  assert.ok(socket !== undefined && others.length === 0)
+  assert.equal(socket.readableHighWaterMark, limits.socketBytesMax.value)
+  socket.cork()
+  assert.equal(socket.write(Buffer.alloc(limits.socketBytesMax.value - 1)), true)
+  assert.equal(socket.write(Buffer.alloc(1)), false)
+})
+
 test('limit smtp.bad-commands: nineteen are answered, the twentieth ends the session', async (t) => {
   const [, client] = await rigAndClient(t)
   for (let i = 1; i < limits.badCommandsMax.value; i++) assert.equal(await client.commands('XYZZY'), '500 5.5.1')
@@ -186,44 +196,16 @@ test('limit smtp.auth-addresses: ten thousand are remembered, one more costs the
   assert.equal(guard.allows('first'), true)
 })
 
-/** A session without a socket, before its greeting. */
-function silentSession() {
-  const clock = new VirtualClock()
-  const link = { sent: '', ended: false }
-  const client = { tenant: 'acme', how: 'test' }
-  const server = {
-    config: smallSmtpConfig,
-    hostname: 'mail.example.test',
-    submissions: new MemorySubmissions(),
-    clients: { byNetwork: () => client, byLogin: () => null, maySendAs: () => true },
-    clock,
-    guard: new LoginGuard(clock),
-    counters: newIntakeCounters(),
-    log: () => {},
-    draining: false,
-  }
-  const connection = {
-    send: (replies: string) => ((link.sent += replies), true),
-    pause() {},
-    resume() {},
-    whenRead: (then: () => void) => then(),
-    startTls() {},
-    end: () => void (link.ended = true),
-    destroy: () => void (link.ended = true),
-  }
-  const peer = { address: '127.0.0.1', network: '127.0.0.1', loopback: true }
-  return { clock, link, session: new Session(server, peer, connection, 'none') }
-}
-
 test('limit smtp.greeting-delay: who speaks before it is over is sent away, who waits for it is greeted', () => {
-  const { clock, link } = silentSession()
-  clock.advance(limits.greetingDelayMs.value - 1)
+  const rig = sessionRig()
+  const { link } = rig.connect()
+  rig.clock.advance(limits.greetingDelayMs.value - 1)
   assert.equal(link.sent, '')
-  clock.advance(1)
+  rig.clock.advance(1)
   assert.match(link.sent, /^220 /)
 
-  const early = silentSession()
-  early.clock.advance(limits.greetingDelayMs.value - 1)
+  const early = rig.connect()
+  rig.clock.advance(limits.greetingDelayMs.value - 1)
   early.session.input(Buffer.from('EHLO me\r\n'))
   assert.match(early.link.sent, /^554 5\.5\.0 /)
   assert.equal(early.link.ended, true)

@@ -1,6 +1,6 @@
 /** Bounds of the SMTP server that are not the operator's to set. Those that are, are in the section `smtp` of the configuration. */
 import { limit } from '../../kernel/limits.ts'
-import { KiB, secondMs } from '../../kernel/units.ts'
+import { KiB, MiB, secondMs } from '../../kernel/units.ts'
 
 const owner = 'intake/smtp'
 
@@ -96,11 +96,74 @@ export const oversizeFactorMax = limit({
 
 export const heldInputBytesMax = limit({
   name: 'smtp.held-input',
-  value: 64 * KiB,
+  value: 4 * KiB,
   unit: 'bytes',
   owner,
-  why: 'Pipelined input that waits behind a commit. One read of the socket is 64 KiB; beyond that the socket is paused.',
+  why: 'Pipelined input that waits behind a commit: some hundred commands. Beyond that the socket is paused, when one read of 64 KiB more may be in hand.',
   breach: 'the socket is paused',
+})
+
+export const repliesBytesMax = limit({
+  name: 'smtp.replies',
+  value: 4 * KiB,
+  unit: 'bytes',
+  owner,
+  why: 'Replies that are gathered before they are sent. Without it, 64 KiB of HELP would become 260 KiB of replies at once.',
+  breach: 'they are sent',
+})
+
+export const socketBytesMax = limit({
+  name: 'smtp.socket',
+  value: 16 * KiB,
+  unit: 'bytes',
+  owner,
+  why: 'What Node keeps of each direction of a paused or stuck socket; a read that had begun may bring 64 KiB on top.',
+  breach: 'no more is read, and no more replies are made',
+})
+
+export const stuckSessionBytes = limit({
+  name: 'smtp.stuck-session',
+  value: 164 * KiB,
+  unit: 'bytes',
+  owner,
+  why: 'Reserved for a client that does not fetch its replies: 64 KiB of input in hand, 16 + 64 KiB that Node reads before it stops, 16 + 4 KiB of replies.',
+  breach: 'the connection is dropped when no memory is left for it',
+})
+
+export const recipientOverheadBytes = limit({
+  name: 'smtp.recipient-overhead',
+  value: 64,
+  unit: 'bytes',
+  owner,
+  why: 'Reserved for a recipient beside its address: header of the string, place in the list, growth of the list.',
+  breach: '452 4.3.1 when no memory is left for it',
+})
+
+export const sharedBytesPerConnection = limit({
+  name: 'smtp.shared-memory',
+  value: 8 * KiB,
+  unit: 'bytes per connection allowed',
+  owner,
+  why: 'What sessions hold together in envelopes, headers in pieces and for stuck clients: 10,000 × 8 KiB = 80 MiB. A usual transaction holds 0.1 to 5 KiB of it, the largest 475 KiB.',
+  breach: '452 4.3.1; the connection of a stuck client is dropped',
+})
+
+export const sharedBytesMin = limit({
+  name: 'smtp.shared-memory-least',
+  value: 16 * MiB,
+  unit: 'bytes',
+  owner,
+  why: 'The same where few connections are allowed: thirty of the largest transactions.',
+  breach: '452 4.3.1; the connection of a stuck client is dropped',
+})
+
+export const deadlineSweepMsMin = limit({
+  name: 'smtp.deadline-sweep',
+  value: 1 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'Between two looks at the deadlines of all sessions, which take some 50 µs for 10,000.',
+  breach: 'a session is timed out that much late',
 })
 
 export const badCommandsMax = limit({

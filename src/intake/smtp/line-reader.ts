@@ -11,22 +11,30 @@ const lf = 0x0a
 const cr = 0x0d
 
 export class LineReader {
-  /** The line, when the verdict is 'line'. */
-  text = ''
+  #text = ''
   /** Where in the chunk reading goes on. */
   next = 0
-  #partial: Buffer | null = null
+  /** The unfinished line, a character per byte: no more memory than what was sent, where a Buffer would keep a slab of 8 KiB alive. */
+  #partial = ''
   /** Octets of a line that was refused for its length; 0 when none is being skipped. */
   #skippedBytes = 0
 
   /** A line is half read. */
   get pending(): boolean {
-    return this.#partial !== null || this.#skippedBytes > 0
+    return this.#partial !== '' || this.#skippedBytes > 0
+  }
+
+  /** The line, when the verdict was 'line'. It may be a password, and is not kept. */
+  take(): string {
+    const text = this.#text
+    this.#text = ''
+    return text
   }
 
   /** Forgets what it was in the middle of. */
   clear(): void {
-    this.#partial = null
+    this.#text = ''
+    this.#partial = ''
     this.#skippedBytes = 0
   }
 
@@ -40,25 +48,24 @@ export class LineReader {
     let line = bytes
     let start = from
     let stop = end
-    if (this.#partial !== null) {
-      line = Buffer.concat([this.#partial, bytes.subarray(from, end)])
+    if (this.#partial !== '') {
+      line = Buffer.from(this.#partial + bytes.toString('latin1', from, end), 'latin1')
       start = 0
       stop = line.length
-      this.#partial = null
+      this.#partial = ''
     }
     if (stop - start > commandBytesMax.value && stop - start > lineBytesMax(line, start, login)) {
       if (lineEnd < 0) this.#skippedBytes = stop - start
       return 'too-long'
     }
     if (lineEnd < 0) {
-      // Copied: a view would keep the whole of the socket's buffer alive for a few bytes.
-      this.#partial = Buffer.from(line.subarray(start, stop))
+      this.#partial = line.toString('latin1', start, stop)
       return 'incomplete'
     }
     if (stop - start < 2 || line[stop - 2] !== cr) return 'malformed'
     const text = commandText(line, start, stop - 2)
     if (text === null) return 'malformed'
-    this.text = text
+    this.#text = text
     return 'line'
   }
 

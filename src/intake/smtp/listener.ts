@@ -1,15 +1,18 @@
-/** The SMTP server's ports: whom they let in, how many at once, and how they close. */
+/** The SMTP server's ports: how they open, how they do TLS, and how they close. */
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { ListenerConfig, SmtpConfig, TlsConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
-import { failures } from '../../model/failures.ts'
 import type { Clients } from '../../ports/clients.ts'
 import type { Submissions } from '../../ports/submissions.ts'
-import { Connection } from './connection.ts'
+import type { ListenerTls } from './connection.ts'
+import { Deadlines } from './deadlines.ts'
+import { Doors, turnAway } from './doors.ts'
+import { socketBytesMax } from './limits.ts'
 import { LoginGuard } from './login-guard.ts'
-import type { IntakeCounters, IntakeLogEvent, Peer, SmtpServer } from './server.ts'
+import { SessionMemory } from './memory.ts'
+import type { IntakeCounters, IntakeLogEvent, SmtpServer } from './server.ts'
 
 export interface SmtpIntakeOptions {
   readonly config: SmtpConfig
@@ -43,13 +46,23 @@ type RefusingListener = Pick<ListenerConfig, 'address' | 'port'> & Partial<Pick<
 /** Throws PosthasteError when a port cannot be had or the certificate cannot be used; then none is listened on. */
 export async function startSmtpIntake(options: SmtpIntakeOptions): Promise<SmtpIntake> {
   const { clock, ...shared } = options
-  const server: SmtpServer = { ...shared, clock, guard: new LoginGuard(clock), draining: false }
+  const server: SmtpServer = {
+    ...shared,
+    clock,
+    guard: new LoginGuard(clock),
+    deadlines: new Deadlines(clock),
+    memory: new SessionMemory(options.config.connectionsMax),
+    draining: false,
+  }
   const doors = new Doors(server)
   const listeners = await listenOnAll(options.config.listeners, (listener) => {
     // One context each: a session ticket of one port is worth nothing on another.
     const context = secureContext(options.tls, listener)
     const mode = listener.tls === 'offered' && context === null ? 'none' : listener.tls
-    return createServer({ allowHalfOpen: true }, (socket) => doors.enter(socket, { mode, context }))
+    const tls: ListenerTls = { mode, context }
+    return createServer({ allowHalfOpen: true, highWaterMark: socketBytesMax.value }, (socket) =>
+      doors.enter(socket, tls),
+    )
   })
   return {
     addresses: listeners.map(addressOf),
@@ -91,69 +104,6 @@ export async function refuseConnections(
       await closed
     },
   }
-}
-
-/** Counts who is inside. */
-class Doors {
-  readonly connections = new Set<Connection>()
-  readonly #server: SmtpServer
-  readonly #perNetwork = new Map<string, number>()
-  #onEmpty: () => void = () => {}
-
-  constructor(server: SmtpServer) {
-    this.#server = server
-  }
-
-  enter(socket: Socket, tls: { mode: ListenerConfig['tls']; context: SecureContext | null }): void {
-    const { config, counters } = this.#server
-    const peer = peerOf(socket)
-    const inside = this.#perNetwork.get(peer.network) ?? 0
-    const full =
-      this.connections.size >= config.connectionsMax || (!peer.loopback && inside >= config.connectionsPerAddressMax)
-    if (full) {
-      counters.connectionsRefused++
-      const { smtp, say } = failures.tooManyConnections
-      turnAway(socket, tls.mode === 'implicit' ? '' : `${smtp} ${say}\r\n`)
-      return
-    }
-    counters.connections++
-    this.#perNetwork.set(peer.network, inside + 1)
-    this.connections.add(new Connection(this.#server, peer, socket, tls, (gone) => this.#leave(gone, peer.network)))
-  }
-
-  /** When the last one has left. A closed server says so a moment before its last connection does. */
-  async empty(): Promise<void> {
-    if (this.connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve))
-  }
-
-  #leave(connection: Connection, network: string): void {
-    this.connections.delete(connection)
-    if (this.connections.size === 0) this.#onEmpty()
-    const inside = (this.#perNetwork.get(network) ?? 1) - 1
-    if (inside === 0) this.#perNetwork.delete(network)
-    else this.#perNetwork.set(network, inside)
-  }
-}
-
-/** On a port with implicit TLS there is nobody who would understand a word: '' just closes. */
-function turnAway(socket: Socket, reply: string): void {
-  socket.on('error', () => {})
-  socket.end(reply, 'latin1', () => socket.destroySoon())
-}
-
-function peerOf(socket: Socket): Peer {
-  const raw = socket.remoteAddress ?? ''
-  const address = raw.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-  const network = isIPv6(address) ? slash64(address) : address
-  return { address, network, loopback: address === '::1' || address.startsWith('127.') }
-}
-
-/** The first four groups of an IPv6 address, as the system writes it. */
-function slash64(address: string): string {
-  const [head, tail] = address.split('::').map((part) => (part === '' ? [] : part.split(':')))
-  const groups = [...(head ?? [])]
-  if (tail !== undefined) groups.push(...Array<string>(8 - groups.length - tail.length).fill('0'), ...tail)
-  return `${groups.slice(0, 4).join(':')}::/64`
 }
 
 function secureContext(tls: TlsConfig | null, listener: ListenerConfig): SecureContext | null {

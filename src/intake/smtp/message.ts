@@ -11,21 +11,25 @@ import { isFailure, type Submissions, type Transaction } from '../../ports/submi
 import { type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
 import type { MailCommand } from '../../standards/smtp-command.ts'
 import { ContentScanner, type ContentSink } from './content.ts'
-import { headerBytesMax, headerFieldsMax, receivedFieldsMax } from './limits.ts'
+import { headerBytesMax, headerFieldsMax, receivedFieldsMax, recipientOverheadBytes } from './limits.ts'
+import type { SessionMemory } from './memory.ts'
 import { dateField, messageIdField, receivedField, type Trace } from './trace.ts'
 
 const nothing = Buffer.alloc(0)
 const crlf = Buffer.from('\r\n')
-const headerBytesAtFirst = 4_096
 
-/** Told when the spool wants no more content for now, and when it does again. */
-export interface SpoolFlow {
+/** Told how the spool fares with a message. */
+export interface MessageOwner {
   /** Whose mail it is. */
   readonly tenant: string
+  /** It wants no more content for now. */
   spoolFull(): void
-  readonly spoolReady: () => void
+  /** It does again. */
+  spoolReady(): void
   /** There is nothing to wait for any more. */
   spoolGone(): void
+  /** The commit's end. */
+  settled(failure: Failure | null, message: IncomingMessage): void
 }
 
 export class IncomingMessage implements ContentSink {
@@ -40,25 +44,33 @@ export class IncomingMessage implements ContentSink {
   chunks = 0
   readonly #declaredBytes: number
   readonly #contentBytesMax: number
+  readonly #memory: SessionMemory
+  #envelopeBytes = 0
   #nonAsciiAddress: boolean
   #scanner: ContentScanner | null = null
   #spool: Transaction | null = null
-  #flow: SpoolFlow | null = null
+  #owner: MessageOwner | null = null
   #header: Buffer | null = null
-  #headerTooBig = false
+  #headerFailure: Failure | null = null
   #survey: HeaderSurvey | null = null
 
-  constructor(mail: MailCommand, contentBytesMax: number) {
+  constructor(mail: MailCommand, contentBytesMax: number, memory: SessionMemory) {
     this.returnPath = mail.mailbox?.address ?? ''
     this.smtpUtf8 = mail.smtpUtf8
     this.#nonAsciiAddress = mail.mailbox?.ascii === false
     this.#declaredBytes = mail.sizeBytes
     this.#contentBytesMax = contentBytesMax
+    this.#memory = memory
   }
 
-  addRecipient(address: string, ascii: boolean): void {
+  /** False: all sessions together hold too much for one more. */
+  addRecipient(address: string, ascii: boolean): boolean {
+    const bytes = address.length + recipientOverheadBytes.value
+    if (!this.#memory.reserve(bytes)) return false
+    this.#envelopeBytes += bytes
     this.recipients.push(address)
     if (!ascii) this.#nonAsciiAddress = true
+    return true
   }
 
   /** DATA or a first BDAT was given. */
@@ -72,12 +84,11 @@ export class IncomingMessage implements ContentSink {
   }
 
   /** Content begins. `stuffed` is DATA's way of writing it. */
-  begin(submissions: Submissions, stuffed: boolean, flow: SpoolFlow): Failure | null {
-    const spool = submissions.begin(this.#declaredBytes, flow.tenant)
+  begin(submissions: Submissions, stuffed: boolean, owner: MessageOwner): Failure | null {
+    const spool = submissions.begin(this.#declaredBytes, owner.tenant)
     if (isFailure(spool)) return spool
-    spool.onDrain = flow.spoolReady
     this.#spool = spool
-    this.#flow = flow
+    this.#owner = owner
     this.#scanner = new ContentScanner(this, stuffed)
     return null
   }
@@ -93,17 +104,16 @@ export class IncomingMessage implements ContentSink {
     const before = this.contentBytes
     this.contentBytes += end - start
     if (this.#spool === null) return
-    if (this.contentBytes > this.#contentBytesMax || this.#malformed() !== null) return this.abort()
-    if (this.#survey === null && !this.#headerTooBig) this.#collectHeader(bytes, start, end, before)
-    if (!this.#spool.append(bytes, start, end)) this.#flow?.spoolFull()
+    if (this.contentBytes > this.#contentBytesMax || this.#malformed() !== null) return this.#endContent()
+    if (this.#survey === null && this.#headerFailure === null) this.#collectHeader(bytes, start, end, before)
+    if (!this.#spool.append(bytes, start, end)) this.#pauseFor(this.#spool)
   }
 
   /** What is wrong with the content so far; null: nothing. */
   complaint(): Failure | null {
     if (this.contentBytes > this.#contentBytesMax) return failures.messageTooBig(this.#contentBytesMax)
     const malformed = this.#malformed()
-    if (malformed !== null) return malformed
-    return this.#headerTooBig ? failures.headerTooBig : null
+    return malformed ?? this.#headerFailure
   }
 
   /** The same once no more content follows, with what needs the whole header. */
@@ -123,15 +133,15 @@ export class IncomingMessage implements ContentSink {
   }
 
   /** After a verdict of null. The transaction is the spool's from here on, and no `abort()` reaches it. */
-  commit(
-    tenant: string,
-    trace: Omit<Trace, 'id'>,
-    settled: (failure: Failure | null, message: IncomingMessage) => void,
-  ): void {
+  commit(trace: Omit<Trace, 'id'>): void {
     const spool = this.#spool
+    const owner = this.#owner
     const scanner = this.#scanner
     const survey = this.#survey
-    invariant(spool !== null && scanner !== null && survey !== null, 'commit follows a verdict on complete content')
+    invariant(
+      spool !== null && owner !== null && scanner !== null && survey !== null,
+      'commit follows a verdict on complete content',
+    )
     this.#spool = null
     spool.onDrain = null
     // What goes out ends in CRLF; a last chunk need not (RFC 3030 §2).
@@ -141,7 +151,7 @@ export class IncomingMessage implements ContentSink {
     this.id = id
     spool.commit(
       {
-        tenant,
+        tenant: owner.tenant,
         returnPath: this.returnPath,
         recipients: this.recipients,
         mailClass: 'transactional',
@@ -156,15 +166,34 @@ export class IncomingMessage implements ContentSink {
         smtpUtf8: this.#nonAsciiAddress || (this.smtpUtf8 && survey.hasNonAscii),
         dotLines: scanner.dotLines,
       },
-      (failure) => settled(failure, this),
+      (failure) => owner.settled(failure, this),
     )
   }
 
+  /** The end of it all, committed or not. */
   abort(): void {
+    this.#endContent()
+    this.#memory.release(this.#envelopeBytes)
+    this.#envelopeBytes = 0
+  }
+
+  #pauseFor(spool: Transaction): void {
+    const owner = this.#owner as MessageOwner
+    spool.onDrain ??= () => owner.spoolReady()
+    owner.spoolFull()
+  }
+
+  /** No more of it is kept. */
+  #endContent(): void {
     if (this.#spool !== null) this.#spool.onDrain = null
-    this.#flow?.spoolGone()
+    this.#owner?.spoolGone()
     this.#spool?.abort()
     this.#spool = null
+    this.#dropHeader()
+  }
+
+  #dropHeader(): void {
+    if (this.#header !== null) this.#memory.giveHeader(this.#header)
     this.#header = null
   }
 
@@ -184,32 +213,37 @@ export class IncomingMessage implements ContentSink {
     const scanner = this.#scanner as ContentScanner
     const complete = scanner.headerEnd >= 0
     const size = complete ? scanner.headerEnd : before + end - start
-    if (size > headerBytesMax.value) {
-      this.#headerTooBig = true
-      this.#header = null
-      return
+    if (size > headerBytesMax.value) this.#headerFailure = failures.headerTooBig
+    else if (complete && before === 0) this.#judgeHeader(bytes.subarray(start, start + size))
+    else if (!this.#gatherHeader(size, before)) this.#headerFailure = failures.intakeBusy
+    else {
+      const header = this.#header as Buffer
+      bytes.copy(header, before, start, start + size - before)
+      if (!complete) return
+      this.#judgeHeader(header.subarray(0, size))
     }
-    if (complete && before === 0) return this.#judgeHeader(bytes.subarray(start, start + size))
-    this.#header = withRoom(this.#header, size, before)
-    bytes.copy(this.#header, before, start, start + size - before)
-    if (!complete) return
-    this.#judgeHeader(this.#header.subarray(0, size))
-    this.#header = null
+    this.#dropHeader()
+  }
+
+  /** Makes `#header` hold `size` bytes and keeps its first `used` ones. False: there is no memory for that now. */
+  #gatherHeader(size: number, used: number): boolean {
+    const old = this.#header
+    if (old !== null && old.length >= size) return true
+    const larger = this.#memory.takeHeader(size)
+    if (larger === null) return false
+    if (old !== null) {
+      old.copy(larger, 0, 0, used)
+      this.#memory.giveHeader(old)
+    }
+    this.#header = larger
+    return true
   }
 
   #judgeHeader(header: Buffer): void {
     const manyLines = (this.#scanner as ContentScanner).headerLines > headerFieldsMax.value
-    this.#headerTooBig = manyLines && fieldCount(header) > headerFieldsMax.value
+    if (manyLines && fieldCount(header) > headerFieldsMax.value) this.#headerFailure = failures.headerTooBig
     this.#survey = surveyHeader(header)
   }
-}
-
-/** A buffer for `size` bytes that begins with the first `used` ones of `old`. */
-function withRoom(old: Buffer | null, size: number, used: number): Buffer {
-  if (old !== null && old.length >= size) return old
-  const larger = Buffer.allocUnsafe(Math.max(headerBytesAtFirst, Math.min(2 * size, headerBytesMax.value)))
-  old?.copy(larger, 0, 0, used)
-  return larger
 }
 
 /** Lines that do not continue another; the empty one at the end is not a field. */

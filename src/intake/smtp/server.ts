@@ -3,7 +3,9 @@ import type { SmtpConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Clients } from '../../ports/clients.ts'
 import type { Submissions } from '../../ports/submissions.ts'
+import type { Deadlines } from './deadlines.ts'
 import type { LoginGuard } from './login-guard.ts'
+import type { SessionMemory } from './memory.ts'
 
 export interface SmtpServer {
   readonly config: SmtpConfig
@@ -12,6 +14,8 @@ export interface SmtpServer {
   readonly clients: Clients
   readonly clock: Clock
   readonly guard: LoginGuard
+  readonly deadlines: Deadlines
+  readonly memory: SessionMemory
   readonly counters: IntakeCounters
   readonly log: (event: IntakeLogEvent) => void
   /** Sessions end as soon as they have no message open. */

@@ -2,61 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { MemorySubmissions } from '../../../test/support/memory-submissions.ts'
-import { goodMessage, smallSmtpConfig } from '../../../test/support/smtp-rig.ts'
-import { VirtualClock } from '../../kernel/clock.ts'
-import { newIntakeCounters } from '../intake.ts'
-import { LoginGuard } from './login-guard.ts'
-import { type Link, Session } from './session.ts'
-
-class MemoryLink implements Link {
-  sent = ''
-  ended = false
-  send(replies: string): boolean {
-    this.sent += replies
-    return true
-  }
-  pause(): void {}
-  resume(): void {}
-  whenRead(then: () => void): void {
-    then()
-  }
-  startTls(): void {}
-  end(): void {
-    this.ended = true
-  }
-  destroy(): void {
-    this.ended = true
-  }
-  /** Codes of the replies since last asked: "250 2.0.0", "354". */
-  take(): string[] {
-    const lines = this.sent.split('\r\n').filter((line) => /^\d{3} /.test(line))
-    this.sent = ''
-    return lines.map((line) => /^\d{3}(?: \d\.\d\.\d)?(?= |$)/.exec(line)?.[0] ?? line)
-  }
-}
+import { sessionRig } from '../../../test/support/session-rig.ts'
+import { goodMessage } from '../../../test/support/smtp-rig.ts'
+import { Session } from './session.ts'
 
 function newSession() {
-  const clock = new VirtualClock()
-  const spool = new MemorySubmissions()
-  spool.holdCommits = true
-  const client = { tenant: 'acme', how: 'test' }
-  const link = new MemoryLink()
-  const server = {
-    config: smallSmtpConfig,
-    hostname: 'mail.example.test',
-    submissions: spool,
-    clients: { byNetwork: () => client, byLogin: () => null, maySendAs: () => true },
-    clock,
-    guard: new LoginGuard(clock),
-    counters: newIntakeCounters(),
-    log: () => {},
-    draining: false,
-  }
-  const session = new Session(server, { address: '127.0.0.1', network: '127.0.0.1', loopback: true }, link, 'none')
-  clock.advance(10)
+  const rig = sessionRig()
+  const { session, link } = rig.open()
   assert.deepEqual(link.take(), ['220'])
-  return { session, link, spool, clock }
+  return { session, link, spool: rig.spool, server: rig.server }
 }
 
 /** The plain model: what SMTP remembers, in the fewest words. */
@@ -210,7 +164,7 @@ function converse(): number {
       fc.array(anyStep, { minLength: 10, maxLength: 60, size: 'max' }),
       fc.array(fc.nat(200), { maxLength: 3 }),
       (conversation, cuts) => {
-        const { session, link, spool } = newSession()
+        const { session, link, spool, server } = newSession()
         const model: Model = { hello: false, open: null, bad: 0, closed: false, committed: [] }
         for (const step of [hello('EHLO start.example'), ...conversation]) {
           const expected = step.expect(model)
@@ -238,6 +192,7 @@ function converse(): number {
         committed += seen.length
         session.lost()
         assert.equal(spool.open, 0)
+        assert.equal(server.memory.bytes, 0)
       },
     ),
     { numRuns: 500 },
@@ -287,7 +242,7 @@ test('any bytes at all are survived, and leave nothing open', () => {
   )
   fc.assert(
     fc.property(fc.array(chunk, { maxLength: 40, size: 'max' }), (chunks) => {
-      const { session, link, spool } = newSession()
+      const { session, link, spool, server } = newSession()
       for (const text of chunks) {
         session.input(Buffer.from(text))
         spool.settle()
@@ -296,6 +251,7 @@ test('any bytes at all are survived, and leave nothing open', () => {
       session.lost()
       spool.settle()
       assert.equal(spool.open, 0)
+      assert.equal(server.memory.bytes, 0)
     }),
     { numRuns: 500 },
   )

@@ -13,18 +13,19 @@
  *                    closed
  *
  * Replies are gathered and written once per chunk of input. Input that arrives while a commit, a TLS handshake, the spool or the
- * peer's own slowness is waited for is held, in order, and is bounded by pausing the socket.
+ * peer's own slowness is waited for is held, in order, and is bounded by pausing the socket. An idle session holds itself, its socket and
+ * nothing else: no buffer, no timer.
  */
-import type { Timer } from '../../kernel/clock.ts'
 import { secondMs } from '../../kernel/units.ts'
 import { type Failure, failures } from '../../model/failures.ts'
 import type { Client } from '../../ports/clients.ts'
 import { commandArguments, commandVerb } from '../../standards/smtp-command.ts'
 import { commands, foreignVerbs } from './commands.ts'
+import type { Mortal } from './deadlines.ts'
 import { HeldInput } from './held-input.ts'
-import { badCommandsMax, greetingDelayMs, oversizeFactorMax } from './limits.ts'
+import { badCommandsMax, greetingDelayMs, oversizeFactorMax, repliesBytesMax, stuckSessionBytes } from './limits.ts'
 import { LineReader } from './line-reader.ts'
-import type { IncomingMessage, SpoolFlow } from './message.ts'
+import type { IncomingMessage, MessageOwner } from './message.ts'
 import type { IntakeStage, Peer, SmtpServer } from './server.ts'
 import { protocolWord } from './trace.ts'
 
@@ -53,13 +54,14 @@ export interface LoginExchange {
 
 const tlsHandshakeRecord = 0x16
 
-export class Session implements SpoolFlow {
+export class Session implements MessageOwner, Mortal {
   readonly server: SmtpServer
   readonly peer: Peer
   readonly link: Link
   /** STARTTLS can be had. */
   readonly tlsAvailable: boolean
   phase: Phase
+  dueMs: number
   secure = false
   hello = ''
   extended = false
@@ -68,20 +70,21 @@ export class Session implements SpoolFlow {
   loginFailures = 0
   message: IncomingMessage | null = null
   #exchange: LoginExchange | null = null
-  #chunk = { bytesLeft: 0, last: false, kept: false }
+  #chunkBytesLeft = 0
+  #chunkLast = false
+  #chunkKept = false
   #badCommands = 0
   #greeted = false
   #replies = ''
   #sendFull = false
   #spoolFull = false
   #peerEnded = false
-  /** A whole command came since the deadline was set. */
+  /** A whole command came since `dueMs` was set. */
   #progress = false
-  /** Octets of content since the deadline was set. */
+  /** Octets of content since then. */
   #contentBytes = 0
   readonly #lines = new LineReader()
   readonly #held: HeldInput
-  readonly #deadline: Timer
 
   constructor(server: SmtpServer, peer: Peer, link: Link, tls: 'none' | 'offered' | 'implicit') {
     this.server = server
@@ -91,7 +94,8 @@ export class Session implements SpoolFlow {
     this.phase = tls === 'implicit' ? 'tls' : 'greeting'
     this.client = server.clients.byNetwork(peer.address)
     this.#held = new HeldInput(link)
-    this.#deadline = server.clock.after(server.config.idleMsMax, () => this.#onDeadline())
+    this.dueMs = server.clock.monotonicMs() + server.config.idleMsMax
+    server.deadlines.add(this)
     if (tls === 'implicit') link.startTls()
     else this.#greetSoon()
   }
@@ -117,6 +121,7 @@ export class Session implements SpoolFlow {
   secured(): void {
     if (this.closed) return
     this.secure = true
+    this.#endSendFull() // that was the socket underneath
     this.forget()
     this.phase = this.#greeted ? 'command' : 'greeting'
     if (!this.#greeted) this.#greetSoon()
@@ -125,7 +130,7 @@ export class Session implements SpoolFlow {
   }
 
   sendReady(): void {
-    this.#sendFull = false
+    this.#endSendFull()
     this.#resume()
   }
 
@@ -140,7 +145,8 @@ export class Session implements SpoolFlow {
     this.phase = 'closed'
     this.reset()
     this.#held.clear()
-    this.#deadline.cancel()
+    this.#endSendFull()
+    this.server.deadlines.delete(this)
   }
 
   /** The server is closing down (`server.draining`). */
@@ -163,8 +169,26 @@ export class Session implements SpoolFlow {
     return (this.client as Client).tenant
   }
 
-  readonly spoolReady = (): void => {
+  spoolReady(): void {
     this.#spoolFull = false
+    this.#resume()
+  }
+
+  settled(failure: Failure | null, message: IncomingMessage): void {
+    const { counters } = this.server
+    if (failure === null) {
+      counters.messages++
+      counters.recipients += message.recipients.length
+      counters.contentBytes += message.contentBytes
+    } else counters.messagesRefused++
+    if (this.closed) return
+    this.phase = 'command'
+    if (failure === null) {
+      this.#badCommands = 0
+      this.reply(`250 2.0.0 accepted as ${message.id}`)
+    } else this.refuse(failure, 'content')
+    this.reset()
+    this.#progress = true
     this.#resume()
   }
 
@@ -183,8 +207,7 @@ export class Session implements SpoolFlow {
 
   /** The same for what only SMTP can say. */
   refuseAs(code: string, reply: string, stage: IntakeStage): void {
-    const { address } = this.peer
-    this.server.log({ stage, code, address, hello: this.hello, tenant: this.client?.tenant ?? '', reply })
+    this.#log(code, reply, stage)
     this.reply(reply)
   }
 
@@ -243,7 +266,7 @@ export class Session implements SpoolFlow {
     this.reply('220 2.0.0 ready to start TLS')
     this.phase = 'tls'
     this.#flush()
-    this.link.startTls()
+    if (!this.closed) this.link.startTls()
   }
 
   startLogin(exchange: LoginExchange): void {
@@ -267,7 +290,9 @@ export class Session implements SpoolFlow {
     if (this.closed) return
     this.phase = 'chunk'
     this.#contentBytes = 0
-    this.#chunk = { bytesLeft: bytes, last, kept }
+    this.#chunkBytesLeft = bytes
+    this.#chunkLast = last
+    this.#chunkKept = kept
     if (bytes === 0) this.#endOfChunk()
   }
 
@@ -294,6 +319,7 @@ export class Session implements SpoolFlow {
       if (this.phase === 'data') at = this.#takeData(chunk, at)
       else if (this.phase === 'chunk') at = this.#takeChunk(chunk, at)
       else at = this.#takeLine(chunk, at)
+      if (this.#replies.length >= repliesBytesMax.value) this.#flush()
     }
     return this.closed ? chunk.length : at
   }
@@ -309,7 +335,7 @@ export class Session implements SpoolFlow {
     const { next } = this.#lines
     if (verdict === 'incomplete') return next
     this.#progress = true
-    if (verdict === 'line') this.#line(this.#lines.text, next < chunk.length || !this.#held.empty)
+    if (verdict === 'line') this.#line(this.#lines.take(), next < chunk.length || !this.#held.empty)
     else if (verdict === 'endless') this.close()
     else {
       this.endLogin()
@@ -346,15 +372,15 @@ export class Session implements SpoolFlow {
   }
 
   #takeChunk(chunk: Buffer, from: number): number {
-    const next = Math.min(chunk.length, from + this.#chunk.bytesLeft)
+    const next = Math.min(chunk.length, from + this.#chunkBytesLeft)
     this.#contentBytes += next - from
-    this.#chunk.bytesLeft -= next - from
-    if (this.#chunk.kept) {
+    this.#chunkBytesLeft -= next - from
+    if (this.#chunkKept) {
       const message = this.message as IncomingMessage
       message.scan(chunk, from, next)
       this.#checkOversize(message)
     }
-    if (this.#chunk.bytesLeft === 0 && !this.closed) this.#endOfChunk()
+    if (this.#chunkBytesLeft === 0 && !this.closed) this.#endOfChunk()
     return next
   }
 
@@ -367,9 +393,9 @@ export class Session implements SpoolFlow {
 
   #endOfChunk(): void {
     this.phase = 'command'
-    if (!this.#chunk.kept) return
+    if (!this.#chunkKept) return
     const message = this.message as IncomingMessage
-    if (this.#chunk.last) return this.#endOfContent(message)
+    if (this.#chunkLast) return this.#endOfContent(message)
     const complaint = message.complaint()
     if (complaint === null) this.reply('250 2.0.0 chunk received')
     else this.#refuseMessage(complaint)
@@ -383,11 +409,8 @@ export class Session implements SpoolFlow {
     this.phase = 'commit'
     this.#spoolFull = false
     const protocol = protocolWord(this, message.smtpUtf8)
-    message.commit(
-      this.tenant,
-      { hostname, hello: this.hello, address: this.peer.address, protocol, timeMs: clock.nowMs() },
-      this.#settled,
-    )
+    const { address } = this.peer
+    message.commit({ hostname, hello: this.hello, address, protocol, timeMs: clock.nowMs() })
   }
 
   #refuseMessage(failure: Failure): void {
@@ -395,24 +418,6 @@ export class Session implements SpoolFlow {
     this.server.counters.messagesRefused++
     this.refuse(failure, 'content')
     this.reset()
-  }
-
-  readonly #settled = (failure: Failure | null, message: IncomingMessage): void => {
-    const { counters } = this.server
-    if (failure === null) {
-      counters.messages++
-      counters.recipients += message.recipients.length
-      counters.contentBytes += message.contentBytes
-    } else counters.messagesRefused++
-    if (this.closed) return
-    this.phase = 'command'
-    if (failure === null) {
-      this.#badCommands = 0
-      this.reply(`250 2.0.0 accepted as ${message.id}`)
-    } else this.refuse(failure, 'content')
-    this.reset()
-    this.#progress = true
-    this.#resume()
   }
 
   // Time and the way out.
@@ -430,14 +435,14 @@ export class Session implements SpoolFlow {
   }
 
   /** A whole command must come in time (RFC 5321 §4.5.3.2.7), content at the rate that the operator asks for. */
-  #onDeadline(): void {
+  onDue(): void {
     const { config, counters } = this.server
     const content = this.phase === 'data' || this.phase === 'chunk'
     const enough = content && this.#contentBytes * secondMs >= config.contentBytesPerSecondMin * config.idleMsMax
     const ours = this.phase === 'commit' || this.phase === 'tls' || this.#spoolFull
     if (ours || (enough && this.#contentBytes > 0)) {
       this.#contentBytes = 0
-      this.#deadline.refresh()
+      this.#startTime()
       return
     }
     counters.timeouts++
@@ -447,7 +452,7 @@ export class Session implements SpoolFlow {
 
   /** After each event: what may end now, and what there is to say. */
   #settle(): void {
-    if (this.#progress) this.#deadline.refresh()
+    if (this.#progress) this.#startTime()
     this.#progress = false
     if (!this.closed && !this.#stalled && this.#held.empty) {
       const { draining } = failures
@@ -459,10 +464,33 @@ export class Session implements SpoolFlow {
     this.#flush()
   }
 
+  #log(code: string, reply: string, stage: IntakeStage): void {
+    const { address } = this.peer
+    this.server.log({ stage, code, address, hello: this.hello, tenant: this.client?.tenant ?? '', reply })
+  }
+
   #flush(): void {
     if (this.#replies === '') return
     const replies = this.#replies
     this.#replies = ''
-    if (!this.link.send(replies)) this.#sendFull = true
+    if (!this.link.send(replies) && !this.#sendFull && !this.closed) this.#startSendFull()
+  }
+
+  /** The peer does not fetch its replies. It is waited for, unless too many are. */
+  #startSendFull(): void {
+    this.#sendFull = this.server.memory.reserve(stuckSessionBytes.value)
+    if (this.#sendFull) return
+    const { code, smtp, say } = failures.tooManyConnections
+    this.#log(code, `${smtp} ${say}`, 'session')
+    this.drop()
+  }
+
+  #endSendFull(): void {
+    if (this.#sendFull) this.server.memory.release(stuckSessionBytes.value)
+    this.#sendFull = false
+  }
+
+  #startTime(): void {
+    this.dueMs = this.server.clock.monotonicMs() + this.server.config.idleMsMax
   }
 }

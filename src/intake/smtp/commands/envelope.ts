@@ -6,7 +6,7 @@ import { IncomingMessage } from '../message.ts'
 import type { Session } from '../session.ts'
 
 export function mail(session: Session, args: string): void {
-  const { clients, config } = session.server
+  const { clients, config, memory } = session.server
   if (session.hello === '') return session.bad('503 5.5.1 send EHLO first')
   if (session.message !== null) return session.bad('503 5.5.1 a message is already open')
   const client = knownClient(session)
@@ -22,7 +22,7 @@ export function mail(session: Session, args: string): void {
   if (mailbox?.literal === true) return session.refuse(failures.addressLiteral, 'mail') // no notice could ever reach it
   if (sizeBytes > config.messageBytesMax) return session.refuse(failures.messageTooBig(config.messageBytesMax), 'mail') // RFC 1870 §6.1
   if (!clients.maySendAs(client, mailbox?.address ?? '')) return session.refuse(failures.senderNotAllowed, 'mail')
-  session.message = new IncomingMessage(command, config.messageBytesMax)
+  session.message = new IncomingMessage(command, config.messageBytesMax, memory)
   session.reply('250 2.1.0 sender ok')
 }
 
@@ -42,8 +42,9 @@ export function rcpt(session: Session, args: string): void {
   if (mailbox !== null && !mailbox.ascii && !message.smtpUtf8) return session.refuse(failures.smtpUtf8Needed, 'rcpt')
   if (mailbox?.literal === true) return session.refuse(failures.addressLiteral, 'rcpt')
   if (message.recipients.length >= config.recipientsMax) return session.refuse(failures.tooManyRecipients, 'rcpt')
-  message.addRecipient(mailbox?.address ?? `postmaster@${hostname}`, mailbox?.ascii ?? true)
-  session.reply('250 2.1.5 recipient ok')
+  const taken = message.addRecipient(mailbox?.address ?? `postmaster@${hostname}`, mailbox?.ascii ?? true)
+  if (taken) session.reply('250 2.1.5 recipient ok')
+  else session.refuse(failures.intakeBusy, 'rcpt')
 }
 
 /** Null: refused, and told how to become known, where there is a way (RFC 4954 §6). */
