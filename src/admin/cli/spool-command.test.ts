@@ -7,6 +7,8 @@ import { after, before, test } from 'node:test'
 import { openDisk } from '../../adapters/embedded/embedded.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { openRig, smallSpool, submit, type SpoolRig } from '../../../test/support/spool-rig.ts'
+import { writeSegmentHeader } from '../../spool/layout.ts'
+import { takeSpoolLock } from '../../spool/spool.ts'
 import { runCli } from './cli.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'posthaste-spool-cli-'))
@@ -185,4 +187,43 @@ function overwrite(path: string, position: number, bytes: Uint8Array): void {
   const fd = openSync(path, 'r+')
   writeSync(fd, bytes, 0, bytes.length, position)
   closeSync(fd)
+}
+
+test('rebuild: refuses while a checkpoint is whole or the spool is in use; otherwise lists what may be sent twice', async () => {
+  const place = join(directory, 'rebuilt')
+  mkdirSync(place)
+  const disk = openDisk(place)
+  const world = openRig({ disk, config: { ...smallSpool, segmentBytes: 1 << 20, windowBytes: 1 << 20 } })
+  const id = submit(world, small, (failure) => assert.equal(failure, null)) as string
+  world.settle()
+  world.spool.reclaim.request()
+  while (!world.spool.reclaim.idle) world.pump()
+  const whole = await run('rebuild', '--data', place)
+  assert.deepEqual([whole.code, /checkpoint 1 is whole/.test(whole.err)], [1, true])
+
+  const release = takeSpoolLock(place)
+  assert.equal((await run('rebuild', '--data', place, '--force')).code, 69)
+  release()
+
+  const checkpoint = disk.open('spool/checkpoint/00000001.ckpt', 'write')
+  checkpoint.writeAt(Buffer.from('x'), 0, 1, 40)
+  checkpoint.close()
+  disk.remove('spool/outcome-0/00000001.seg')
+  const outcomes = disk.create('spool/outcome-0/00000007.seg')
+  outcomes.writeAt(headerOfSegment(7), 0, 4096, 0)
+  outcomes.close()
+  const lost = await run('fsck', '--data', place)
+  assert.deepEqual([lost.code, /A start is refused/.test(lost.out)], [65, true])
+
+  const rebuilt = await run('rebuild', '--data', place)
+  assert.equal(rebuilt.code, 0, rebuilt.err)
+  assert.ok(rebuilt.out.includes(`  ${id} `) && /1 recipients are queued/.test(rebuilt.out), rebuilt.out)
+  assert.match((await run('fsck', '--data', place)).out, /The spool is clean\./)
+})
+
+function headerOfSegment(segment: number): Buffer {
+  const block = Buffer.alloc(4096)
+  const facts = { version: 2, log: 'outcome-0', segment, segmentBytes: 1 << 20, salt: 1, firstBatch: 9 }
+  writeSegmentHeader(block, { ...facts, createdAtMs: Date.UTC(2100, 0), previousEnd: 0 })
+  return block
 }

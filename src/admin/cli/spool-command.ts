@@ -133,6 +133,8 @@ function fsck(context: CliContext, flags: Flags, disk: Disk): void {
   for (const id of report.damagedSubmissions)
     context.print(`${context.style('red', 'damaged')}: message ${id} has lost part of its content and is never sent.`)
   for (const name of report.quarantined) context.print(`Set aside by an earlier start: ${spoolRoot}/quarantine/${name}`)
+  if (report.queueLost !== null)
+    return context.print('A start is refused. `posthaste spool rebuild` makes a queue of what the logs hold.')
   context.print(
     report.clean
       ? context.style('green', 'The spool is clean.')
@@ -152,7 +154,9 @@ function inBoth(first: FsckReport, second: FsckReport): FsckReport {
   })
   const damagedSubmissions = second.damagedSubmissions.filter((id) => first.damagedSubmissions.includes(id))
   const clean =
-    damagedSubmissions.length === 0 && logs.every(({ damage, brokenFiles }) => damage.length + brokenFiles.length === 0)
+    second.queueLost === null &&
+    damagedSubmissions.length === 0 &&
+    logs.every(({ damage, brokenFiles }) => damage.length + brokenFiles.length === 0)
   return { ...second, logs, damagedSubmissions, clean }
 }
 
