@@ -57,6 +57,7 @@ export function compile(values: FileValues, reader: Reader, clock: Clock): Confi
       tenantShare: spool.tenant_share,
       checkpointAfterBytes: spool.checkpoint_after,
     },
+    threads: values.threads,
     management: { address: management.address, port: management.port, token: compileToken(values, reader) },
     log: values.log,
   }

@@ -23,6 +23,7 @@ export interface Config {
   readonly retry: RetryConfig
   readonly dns: DnsConfig
   readonly spool: SpoolConfig
+  readonly threads: ThreadsConfig
   readonly management: ManagementConfig
   readonly log: LogConfig
 }
@@ -114,6 +115,12 @@ export interface SpoolConfig {
   readonly tenantShare: number
   /** The queue is written down when the logs have grown by this much, or by its own size if that is more. */
   readonly checkpointAfterBytes: number
+}
+
+/** 0: on the scheduler's thread. 'auto': by the number of cores, which only the machine knows. */
+export interface ThreadsConfig {
+  readonly intake: number | 'auto'
+  readonly deliver: number | 'auto'
 }
 
 export interface ManagementConfig {

@@ -26,7 +26,7 @@ export function parseLeaf(facts: OptionFacts, given: unknown, source: LeafSource
       return measured(facts, given, parseBytes, formatBytes, 'a size', bytesCure)
     case 'integer':
     case 'ratio':
-      return number(facts, given, source)
+      return given === facts.word && given !== undefined ? good(given) : number(facts, given, source)
     case 'boolean':
       return truth(given, source)
     case 'choice':
@@ -71,7 +71,10 @@ function number(facts: OptionFacts, given: unknown, source: LeafSource): Parsed 
   const value = source.fromEnvironment && typeof given === 'string' && digits.test(given) ? Number(given) : given
   if (typeof value !== 'number' || !Number.isFinite(value) || (whole && !Number.isInteger(value))) {
     return whole
-      ? bad(`${show(given)} is not a whole number`, `Write digits only${bounds(facts, String)}.`)
+      ? bad(
+          `${show(given)} is not a whole number`,
+          `Write digits only${bounds(facts, String)}${facts.word === undefined ? '' : `, or ${facts.word}`}.`,
+        )
       : bad(`${show(given)} is not a number`, `Write a number${bounds(facts, String)}.`)
   }
   return within(facts, value, String)

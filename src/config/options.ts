@@ -37,6 +37,8 @@ export interface OptionFacts {
   /** In milliseconds, bytes, or as is. For a list: how many entries. */
   readonly minimum?: number
   readonly maximum?: number
+  /** A word that may stand instead of a number. */
+  readonly word?: string
   readonly choices?: readonly string[]
   readonly format?: TextFormat
 }
@@ -61,6 +63,14 @@ export const bytes = <const G extends Given>(given: G): TUnsafe<Nullable<number,
 
 export const integer = <const G extends Given>(given: G): TUnsafe<Nullable<number, G>> =>
   option('integer', given, { type: 'integer', minimum: given.minimum ?? 0, maximum: given.maximum ?? 2 ** 31 })
+
+/** A whole number, or the word that leaves the choice to the program. */
+export const integerOr = <const W extends string>(word: W, given: Given): TUnsafe<number | W> =>
+  option<number | W>(
+    'integer',
+    { ...given, word },
+    { type: 'integer', minimum: given.minimum ?? 0, maximum: given.maximum ?? 2 ** 31 },
+  )
 
 export const ratio = <const G extends Given>(given: G): TUnsafe<Nullable<number, G>> =>
   option('ratio', given, { type: 'number', minimum: given.minimum ?? 0, maximum: given.maximum ?? 1 })

@@ -78,7 +78,7 @@ function typeOf(facts: OptionFacts, items: TSchema | undefined): string {
     case 'bytes':
       return `size, ${range(facts, formatBytes)}`
     case 'integer':
-      return `whole number, ${range(facts, String)}`
+      return `whole number, ${range(facts, String)}${facts.word === undefined ? '' : `; or \`${facts.word}\``}`
     case 'ratio':
       return `number, ${range(facts, String)}`
     case 'choice':
@@ -159,8 +159,8 @@ function plainSchema(schema: TSchema): Record<string, unknown> {
     return { ...plain, items: plainSchema(items), minItems: option?.minimum ?? 0, maxItems: option?.maximum }
   if (option !== undefined) {
     // A value may also come from the environment, whatever its type.
-    const given =
-      plain['type'] === 'string' ? plain : { ...plain, type: [plain['type'], 'string'], pattern: '\\$\\{env:' }
+    const pattern = option.word === undefined ? '\\$\\{env:' : `^${option.word}$|\\$\\{env:`
+    const given = plain['type'] === 'string' ? plain : { ...plain, type: [plain['type'], 'string'], pattern }
     return option.default === undefined || option.default === null ? given : { ...given, default: option.default }
   }
   const children = propertiesOf(schema)

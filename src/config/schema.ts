@@ -9,6 +9,7 @@ import {
   choice,
   duration,
   integer,
+  integerOr,
   list,
   path,
   ratio,
@@ -302,6 +303,24 @@ const spool = section('The log on disk that holds accepted mail.', {
   }),
 })
 
+const threads = section(
+  'How the work is spread over cores. One thread decides about the queue and one writes the disk; these are beside them. A layout is taken at the start.',
+  {
+    intake: integerOr('auto', {
+      description:
+        'Threads that accept mail, each with a log of its own. 0: the scheduler’s thread does it. `auto`: a quarter of the cores, at least 1; 0 on two cores or fewer. The kernel spreads connections over them, so `smtp.connections_max` and `smtp.connections_per_address_max` are divided among them, rounded up; failed logins are counted by each.',
+      default: 'auto',
+      maximum: 16,
+    }),
+    deliver: integerOr('auto', {
+      description:
+        'Threads that sign and deliver. 0: the scheduler’s thread does it. `auto`: the cores that are left beside intake, scheduler and log, 1 … 8; 0 on two cores or fewer. `delivery.connections_max` is divided among them, rounded up.',
+      default: 'auto',
+      maximum: 32,
+    }),
+  },
+)
+
 const management = section('Admin API, console, metrics and health checks.', {
   address: text('address', {
     description: 'IP address to listen on. It speaks plain HTTP: for other machines put a TLS proxy in front.',
@@ -357,6 +376,7 @@ export const fileSchema = section('The whole file.', {
   retry,
   dns,
   spool,
+  threads,
   management,
   log,
 })

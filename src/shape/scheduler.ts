@@ -46,6 +46,8 @@ export type ShapeEvent =
   | { readonly kind: 'admit'; readonly admission: Admission; readonly more?: boolean }
   | { readonly kind: 'routed'; readonly domain: string; readonly answer: RouteAnswer }
   | { readonly kind: 'report'; readonly report: DeliveryReport }
+  /** Whoever had this grant is gone, and nobody knows how far it came. It counts as no attempt. */
+  | { readonly kind: 'lost'; readonly grant: Grant }
   /** The connection that carries `grant` can take one more behind it, in the same write: at most one grant action answers. */
   | { readonly kind: 'ahead'; readonly grant: Grant }
   /** True: grant nothing more, because the outcome log is behind or the process is going down. */
@@ -193,6 +195,9 @@ export class Scheduler {
         break
       case 'report':
         this.#report(event.report, nowMs)
+        break
+      case 'lost':
+        this.#lost(event.grant, nowMs)
         break
       case 'ahead':
         this.#grantAhead(event.grant, nowMs)
@@ -479,15 +484,35 @@ export class Scheduler {
   }
 
   #report(report: DeliveryReport, nowMs: number): void {
-    const queue = this.#siteQueue(report.grant.site, nowMs)
+    const queue = this.#takeBack(report.grant, nowMs)
+    if (queue.learn(report, nowMs, this.#random)) this.#closed.add(queue)
+    this.#settle(report.grant.number, report.attempt, report.grant.slots, report.outcomes, nowMs)
+    this.#placeFree(queue, nowMs)
+  }
+
+  #lost(grant: Grant, nowMs: number): void {
+    const queue = this.#takeBack(grant, nowMs)
+    for (const slot of grant.slots) {
+      this.slots.flags[slot] = mayBeDuplicateFlag
+      this.slots.setState(slot, slotStates.ready)
+      this.#enqueue(this.#flows[this.slots.flow[slot] as number] as Flow, slot, nowMs)
+    }
+    this.#dispatchFilled(nowMs)
+    this.#placeFree(queue, nowMs)
+  }
+
+  #takeBack(grant: Grant, nowMs: number): SiteQueue {
+    const queue = this.#siteQueue(grant.site, nowMs)
     queue.inFlight -= 1
     this.#inFlight -= 1
-    this.#unpair(report.grant, queue)
+    this.#unpair(grant, queue)
     invariant(queue.inFlight >= 0, 'every grant is reported once')
-    if (queue.learn(report, nowMs, this.#random)) this.#closed.add(queue)
-    for (const slot of report.grant.slots)
+    for (const slot of grant.slots)
       invariant(this.slots.state[slot] === slotStates.inFlight, 'a reported recipient is in flight')
-    this.#settle(report.grant.number, report.attempt, report.grant.slots, report.outcomes, nowMs)
+    return queue
+  }
+
+  #placeFree(queue: SiteQueue, nowMs: number): void {
     // Its place comes free for whoever has waited longest, which is not the site that just had it.
     if (this.#hungry.size === 0) this.#dispatch(queue, nowMs)
     else if (!queue.hungry && queue.next() !== null) queue.hungry = this.#hungry.push(queue)

@@ -8,7 +8,7 @@
  *   1. Same events at the same times give the same actions: no I/O, no clock, randomness from a seed.
  *   2. A recipient is in exactly one place: its flow's queue, the timer wheel, in flight, or settled.
  *   3. A flow stands in a ring only while all its gates are open; nothing is looked at and put back.
- *   4. Every grant is answered by one report; at most `window` grants per site are open.
+ *   4. Every grant is answered by one report, or lost with whoever had it; at most `window` grants per site are open.
  */
 export {
   type Admission,

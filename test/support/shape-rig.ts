@@ -143,6 +143,14 @@ export class ShapeRig {
     this.step({ kind: 'report', report: { grant, outcomes, attempt: { ...attempt, finishedMs: 1 + tookMs } } })
   }
 
+  /** Whoever had the grant is gone. */
+  lose(grant: Grant): void {
+    const at = this.grants.indexOf(grant)
+    assert.ok(at >= 0, 'the grant is open')
+    this.grants.splice(at, 1)
+    this.step({ kind: 'lost', grant })
+  }
+
   /** Ends the oldest grants until `count` were ended or none is left. */
   reportAll(outcome: Outcome, count = Number.POSITIVE_INFINITY): void {
     for (let i = 0; i < count; i++) {
