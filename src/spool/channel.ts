@@ -124,7 +124,8 @@ export class Channel {
 
   /** Owner: about to write window bytes up to `position`; what lay a window's length before it is gone. */
   announceWrite(position: number): void {
-    Atomics.store(this.#words, words.writtenTo, BigInt(position))
+    // An owner that died may have written further than the new one begins.
+    if (position > this.writtenTo) Atomics.store(this.#words, words.writtenTo, BigInt(position))
   }
 
   /** What may be overwritten in the window: on disk, and read. */

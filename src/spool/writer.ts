@@ -77,7 +77,10 @@ export class LogWriter {
     const { segmentBytes } = this.channel
     if (options.start === null) {
       this.#batchAt = this.#appendAt = this.channel.closedTo
-      // At a segment's very end the next one is opened by the next batch.
+      // Its first segment was planned at the start, and may have its header on disk already.
+      const untouched = this.#batchAt === this.channel.beganAt
+      if (untouched) this.#batchAt = this.#appendAt = this.#batchAt + segmentHeaderBytes
+      // At another segment's very end the next one is opened by the next batch.
       this.#segment = Math.ceil(this.#batchAt / segmentBytes) - 1
       this.#batch = this.channel.nextBatch
       this.#salt = this.#recordsCrc = this.channel.segmentPlan(this.#segment).salt

@@ -1,6 +1,6 @@
 /** A spool with its flusher on a simulated disk, driven by hand. */
 import { type Random, seededRandom } from '../../src/kernel/random.ts'
-import { VirtualClock } from '../../src/kernel/clock.ts'
+import { type Clock, VirtualClock } from '../../src/kernel/clock.ts'
 import type { SpoolConfig } from '../../src/config/compiled.ts'
 import type { Failure } from '../../src/model/failures.ts'
 import type { QueueRow } from '../../src/model/queue.ts'
@@ -16,6 +16,7 @@ import {
   Flusher,
   makeSpoolDirectories,
   makeSpoolMemory,
+  openIntakeLog,
   openSpool,
   type Spool,
   SpoolPins,
@@ -40,6 +41,7 @@ export interface SpoolRig {
   readonly disk: Disk
   readonly clock: VirtualClock
   readonly queue: QueueRig
+  /** Of whoever fills the log now. */
   readonly submissions: SubmissionLog
   readonly flushers: readonly Flusher[]
   readonly checkpoints: CheckpointFiles
@@ -50,6 +52,8 @@ export interface SpoolRig {
   pump(): boolean
   /** Until nothing is left to do. */
   settle(): void
+  /** Whoever fills the log dies, with all that was not handed to the log thread, and another one goes on. */
+  takeOver(): void
 }
 
 export function openRig(
@@ -61,6 +65,8 @@ export function openRig(
     checksum?: Checksum
     salts?: Random
     onPins?: (pins: SpoolPins) => void
+    /** False: nobody fills the log before `takeOver`. */
+    intakeHere?: boolean
   } = {},
 ): SpoolRig {
   const disk = options.disk ?? new SimulatedDisk()
@@ -81,7 +87,7 @@ export function openRig(
     random,
     pins,
     queue,
-    intakeHere: true,
+    intakeHere: options.intakeHere ?? true,
     onArrival: (arrival) => {
       seen.push(arrival)
       queue.arrive(arrival)
@@ -106,6 +112,7 @@ export function openRig(
     for (const flusher of flushers) worked = flusher.step() || worked
     worked = checkpoints.step() || worked
     spool.poll()
+    owner?.poll()
     return worked
   }
   const settle = (): void => {
@@ -117,8 +124,34 @@ export function openRig(
     }
     throw new Error('the spool does not come to rest')
   }
-  const submissions = spool.submissions as SubmissionLog
-  return { spool, submissions, disk, clock, queue, flushers, checkpoints, seen, errors, pump, settle }
+  const first = spool.submissions as SubmissionLog
+  let owner: SubmissionLog | null = null
+  let life = 0
+  return {
+    spool,
+    get submissions() {
+      return owner ?? first
+    },
+    disk,
+    clock,
+    queue,
+    flushers,
+    checkpoints,
+    seen,
+    errors,
+    pump,
+    settle,
+    takeOver() {
+      // Timers die with their thread.
+      const mine = (life += 1)
+      const own: Clock = {
+        nowMs: () => clock.nowMs(),
+        monotonicMs: () => clock.monotonicMs(),
+        after: (delayMs, fire) => clock.after(delayMs, () => mine === life && fire()),
+      }
+      owner = openIntakeLog({ memory, log: 0, config, clock: own, random })
+    },
+  }
 }
 
 export function headFor(recipients: readonly string[], overrides: Partial<SubmissionHead> = {}): SubmissionHead {
