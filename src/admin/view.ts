@@ -59,6 +59,8 @@ export interface EngineStatus {
     readonly state: 'open' | 'full' | 'failed'
   }
   readonly threads: readonly ThreadStatus[]
+  /** Messages that are set aside, because threads died over them twice. */
+  readonly setAside: number
 }
 
 export interface SiteStatus {

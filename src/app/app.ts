@@ -3,14 +3,18 @@
  *
  *   main       this file: configuration, lock, admin API, supervision, drain on SIGTERM
  *   log        one per disk, blocks (log-thread.ts)
- *   engine     intake, scheduler and delivery (engine-thread.ts); in the sandbox main also holds the capture sink
+ *   scheduler  owns the queue (scheduler-thread.ts); on a small machine it also accepts and delivers
+ *   intake     as many as configured, each with its listeners and its log (intake-thread.ts)
+ *   deliver    as many as configured (deliver-thread.ts); in the sandbox main also holds the capture sink
  *
- *   start   lock → spool directories → capture sink → log thread → engine: recovery, listeners → admin API → "ready"
+ *   start   lock → spool directories → capture sink → admin API → mail threads (mail-threads.ts): recovery, listeners → "ready"
  *   drain   listeners → transactions under way → deliveries under way → outcomes on disk → log thread → lock
  *
  * When a disk fails, the mail threads are ended, the listeners answer 421, and both are started again by normal recovery, with back-off. When the
- * engine or the log thread dies of a broken invariant, the process exits and whoever supervises it starts it anew: there is one recovery path.
+ * scheduler or the log thread dies of a broken invariant, the process exits and whoever supervises it starts it anew: there is one recovery path. Intake
+ * and deliver threads are replaced while the others go on.
  */
+import { availableParallelism } from 'node:os'
 import { createAdminServer } from '../admin/admin.ts'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { type Config, ensureAdminToken, needsAdminToken } from '../config/config.ts'
@@ -21,6 +25,7 @@ import { type CaptureSink, startCaptureSink } from '../sandbox/sandbox.ts'
 import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
 import { announce } from './announce.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
+import { layoutOf } from './layout.ts'
 import { drainMsMax } from './limits.ts'
 import { openLog } from './log.ts'
 import { sandboxView } from './sandbox-view.ts'
@@ -43,9 +48,10 @@ export async function startApp(options: AppOptions): Promise<number> {
   if (warning !== null) log.warn({ warning }, 'open files')
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
-  makeSpoolDirectories(disk, 1)
+  const layout = layoutOf(config.threads, availableParallelism())
+  makeSpoolDirectories(disk, Math.max(1, layout.intake))
   const sink = config.sandbox ? await startSink(config) : null
-  const supervisor = new Supervisor({ config, log, sandboxSink: sink })
+  const supervisor = new Supervisor({ config, layout, log, sandboxSink: sink })
   const token = needsAdminToken(config) ? ensureAdminToken(config.dataDirectory) : config.management.token
   const view = createView({
     config,

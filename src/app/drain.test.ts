@@ -17,7 +17,12 @@ async function start(t: TestContext): Promise<{ supervisor: Supervisor; client: 
   t.after(() => rmSync(directory, { recursive: true }))
   const { config } = sandboxConfig(directory, { smtpPort: 0, managementPort: 0 })
   makeSpoolDirectories(openDisk(directory), 1)
-  const supervisor = new Supervisor({ config, log: openLog({ level: 'error' }), sandboxSink: null })
+  const supervisor = new Supervisor({
+    config,
+    layout: { intake: 0, deliver: 0 },
+    log: openLog({ level: 'error' }),
+    sandboxSink: null,
+  })
   await supervisor.start()
   return { supervisor, client: await SmtpClient.hello(supervisor.addresses[0]?.port ?? 0) }
 }

@@ -1,40 +1,54 @@
 /**
- * The stages of one thread, joined: intake → spool → route → shape → compose and sign → deliver, and outcomes back. Everything here is wiring; each
- * arrow is one call.
+ * The scheduler's thread: intake → spool → route → shape → compose and sign → deliver, and outcomes back. Everything here is wiring; each arrow is one
+ * call. Intake and delivery are here too on a small machine; otherwise intake's logs are read as they grow, and grants go out over rings (deliver-pool.ts).
  */
-import { openDns, silentDns } from '../adapters/dns/dns.ts'
 import { openDisk } from '../adapters/embedded/embedded.ts'
-import { openNet } from '../adapters/net/net.ts'
-import { createDeliverCounters, createDeliverer, type Deliverer } from '../deliver/deliver.ts'
-import { type IntakeLogEvent, newIntakeCounters, type SmtpIntake, startSmtpIntake } from '../intake/intake.ts'
-import type { Grant } from '../model/grant.ts'
+import { createDeliverCounters } from '../deliver/deliver.ts'
+import { newIntakeCounters, type SmtpIntake } from '../intake/intake.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import { minuteMs } from '../kernel/units.ts'
+import type { Grant } from '../model/grant.ts'
+import type { Dns } from '../ports/dns.ts'
 import { createRouter, type Router } from '../route/route.ts'
-import { queueImage, Scheduler, type ShapeAction, type ShapeEvent, type SiteQueue, slotStates } from '../shape/shape.ts'
-import { createSigner } from '../sign/sign.ts'
-import {
-  type Arrival,
-  Channel,
-  fullTenants,
-  openSpool,
-  type Spool,
-  SpoolPins,
-  type SubmissionLog,
-} from '../spool/spool.ts'
+import { queueImage, Scheduler, type ShapeAction, type ShapeEvent } from '../shape/shape.ts'
+import { type Arrival, Channel, fullTenants, intakeLogName, openSpool, type Spool, SpoolPins } from '../spool/spool.ts'
 import { domainOf } from '../standards/address.ts'
-import { createClients } from '../tenancy/tenancy.ts'
-import type { EngineFigures, EngineThreadData, EngineTotals, LiveRecipient } from './exchange.ts'
-import { createMessages } from './messages.ts'
+import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
+import { DeliverPool } from './deliver-pool.ts'
+import type {
+  DeliverRings,
+  Fullness,
+  LiveRecipient,
+  Place,
+  SchedulerThreadData,
+  ThreadFigures,
+  ThreadLog,
+} from './exchange.ts'
+import { liveRecipients, noTotals, queueFigures } from './figures.ts'
+import { openDoors } from './intake-loop.ts'
+import { reportSetAside } from './strikes.ts'
 
 const tickMs = 250
 const tidyEveryMs = minuteMs
-const sitesShown = 20
+/** An intake thread may be waiting for room from here on. */
+const crowdedShare = 1 / 8
 
-export interface EngineOptions extends EngineThreadData {
-  readonly log: (level: 'error' | 'warn' | 'info' | 'debug', message: string, fields: Record<string, unknown>) => void
+export interface EngineOptions extends SchedulerThreadData {
+  readonly log: ThreadLog
+  /** To intake in threads of its own. */
+  readonly tellIntake: (fullness: Fullness) => void
+  readonly wrap?: WrapMessages
+}
+
+/** This thread's deliverer, or all of those in threads of their own. */
+interface DeliverSide {
+  deliver(grant: Grant): void
+  /** False when something is still under way. */
+  stop(deadlineMs: number): Promise<boolean>
+  figures(): ThreadFigures['deliver']
+  died(thread: number, rings: DeliverRings): void
 }
 
 export class Engine {
@@ -43,20 +57,16 @@ export class Engine {
   readonly #spool: Spool
   readonly #scheduler: Scheduler
   readonly #router: Router
-  readonly #deliverer: Deliverer
+  readonly #deliverSide: DeliverSide
   readonly #intakeCounters = newIntakeCounters()
-  readonly #deliverCounters = createDeliverCounters()
+  readonly #intakeChannels: readonly Channel[]
+  /** Whether it was said already. */
+  readonly #setAside: Map<number, boolean>
   readonly #events = new BoundedQueue<ShapeEvent>(Number.MAX_SAFE_INTEGER)
   readonly #steadyStartMs: number
-  readonly #totals: EngineTotals = {
-    accepted: 0,
-    recipients: 0,
-    delivered: 0,
-    deferred: 0,
-    bounced: 0,
-    expired: 0,
-    uncertain: 0,
-  }
+  readonly #totals = noTotals()
+  /** As the intake threads know it. */
+  #fullness: Fullness = { tenants: new Set(), queueFull: false }
   #running = false
   #held = false
   #holding = false
@@ -86,10 +96,13 @@ export class Engine {
       random,
       pins,
       queue: queueImage(this.#scheduler, () => this.#nowMs()),
-      intakeHere: true,
+      intakeHere: options.intakeHere,
       onArrival: (arrival) => this.#arrived(arrival),
     })
-    const dns = config.sandbox ? silentDns : openDns({ config: config.dns, clock, random })
+    const names = Array.from({ length: options.memory.intakeLogs }, (_, log) => intakeLogName(log))
+    this.#intakeChannels = this.#spool.channels.filter(({ name }) => names.includes(name))
+    this.#setAside = new Map(options.quarantined.map((number) => [number, false]))
+    const dns = startDns(config, clock, random)
     this.#router = createRouter({
       routes: config.routes,
       delivery: config.delivery,
@@ -98,28 +111,57 @@ export class Engine {
       clock,
       sandboxSink: options.sandboxSink,
     })
-    this.#deliverer = createDeliverer({
-      config: config.delivery,
-      hostname: config.hostname,
-      messages: createMessages(this.#spool.records, createSigner(config.dkim)),
+    this.#deliverSide = options.rings.length === 0 ? this.#deliverHere(dns) : this.#deliverInThreads()
+  }
+
+  #deliverHere(dns: Dns): DeliverSide {
+    const { config, hand, wrap } = this.#options
+    const counters = createDeliverCounters()
+    const deliverer = startDelivery({
+      config,
+      records: this.#spool.records,
       dns,
-      net: openNet({ loopbackOnly: config.sandbox }),
-      clock,
-      random,
-      sandbox: config.sandbox,
-      counters: this.#deliverCounters,
+      hand,
+      clock: this.#clock,
+      random: systemRandom,
+      counters,
+      report: (report) => this.#run({ kind: 'report', report }),
+      ahead: (grant) => (this.#running ? null : this.#ahead(grant)),
+      ...(wrap !== undefined && { wrap }),
+    })
+    return {
+      deliver: (grant) => deliverer.deliver(grant),
+      stop: (deadlineMs) => deliverer.stop(deadlineMs).then(() => true),
+      figures: () => ({ ...deliverer.connections(), counters: { ...counters } }),
+      died: () => {},
+    }
+  }
+
+  #deliverInThreads(): DeliverSide {
+    const { config, rings } = this.#options
+    const pool = new DeliverPool({
+      rings,
+      connectionsMax: config.delivery.connectionsMax,
+      idleMs: config.delivery.idleConnectionMs,
+      clock: this.#clock,
       report: (report) => this.#run({ kind: 'report', report }),
       ahead: (grant) => this.#ahead(grant),
+      lost: (grant) => this.#run({ kind: 'lost', grant }),
     })
+    return {
+      deliver: (grant) => pool.deliver(grant),
+      stop: (deadlineMs) => pool.stop(deadlineMs),
+      figures: () => undefined,
+      died: (thread, newRings) => pool.died(thread, newRings),
+    }
   }
 
   get recovery() {
     return this.#spool.recovery
   }
 
-  /** Waits until what recovery wrote again is on disk, queues what was pending, then opens the doors. */
-  async start(): Promise<readonly { readonly address: string; readonly port: number }[]> {
-    const { config } = this.#options
+  /** Waits until what recovery wrote again is on disk, queues what was pending, then opens the doors if they are here. */
+  async start(): Promise<readonly Place[]> {
     const { stoppedInOrder } = this.#spool.recovery
     const settled = new Promise<void>((resolve) => this.#watchLogs(resolve))
     this.#poll()
@@ -129,16 +171,10 @@ export class Engine {
     await this.#outcomesOnDisk(Number.POSITIVE_INFINITY)
     for (const action of this.#scheduler.begin(!stoppedInOrder, this.#nowMs())) this.#do(action)
     this.#tick()
-    this.#intake = await startSmtpIntake({
-      config: config.smtp,
-      hostname: config.hostname,
-      tls: config.tls,
-      submissions: this.#spool.submissions as SubmissionLog,
-      clients: createClients(config.tenants),
-      clock: this.#clock,
-      counters: this.#intakeCounters,
-      log: (event: IntakeLogEvent) => this.#options.log('info', 'refused', { ...event }),
-    })
+    const { submissions } = this.#spool
+    if (submissions === null) return []
+    const { config, log } = this.#options
+    this.#intake = await openDoors({ config, submissions, log, counters: this.#intakeCounters, reusePort: false })
     return this.#intake.addresses
   }
 
@@ -147,10 +183,10 @@ export class Engine {
     await this.#intake?.stop(deadlineMs / 3)
     this.#run({ kind: 'hold', hold: true })
     this.#held = true
-    await this.#deliverer.stop(deadlineMs / 3)
+    const nothingUnderWay = await this.#deliverSide.stop(deadlineMs / 3)
     this.#spool.submissions?.close()
     this.#spool.outcomes.flush()
-    if (!(await this.#outcomesOnDisk(deadlineMs / 3))) return
+    if (!(await this.#outcomesOnDisk(deadlineMs / 3)) || !nothingUnderWay) return
     this.#spool.outcomes.mark('stopped')
     await this.#outcomesOnDisk(deadlineMs / 6)
     this.#spool.reclaim.request()
@@ -176,56 +212,27 @@ export class Engine {
     return true
   }
 
-  figures(): EngineFigures {
-    const { slots, sites } = this.#scheduler
-    let oldestAtMs = Number.POSITIVE_INFINITY
-    for (let slot = 0; slot < slots.used; slot++) {
-      const state = slots.state[slot] as number
-      if (state === slotStates.free || state === slotStates.dead) continue
-      oldestAtMs = Math.min(oldestAtMs, slots.acceptedAtMs[slot] as number)
-    }
-    const { active, idle } = this.#deliverer.connections()
+  figures(): ThreadFigures {
+    const intake = this.#intake
+    const deliver = this.#deliverSide.figures()
     return {
-      totals: this.#totals,
-      queue: {
-        ready: slots.counts[slotStates.ready] as number,
-        deferred: slots.counts[slotStates.deferred] as number,
-        inFlight: slots.counts[slotStates.inFlight] as number,
-        oldestAtMs,
-      },
-      sites: [...sites.values()]
-        .sort((a, b) => b.queued + b.inFlight - a.queued - a.inFlight)
-        .slice(0, sitesShown)
-        .map(describeSite),
-      connections: { smtpIn: this.#intake?.connections ?? 0, deliverActive: active, deliverIdle: idle },
-      logs: this.#spool.channels.map((channel) => ({
-        name: channel.name,
-        committedPosition: channel.committedTo,
-        freeBytes: channel.freeBytes,
-        state: channel.state,
-      })),
-      intake: { ...this.#intakeCounters },
-      deliver: { ...this.#deliverCounters },
+      queue: queueFigures(this.#scheduler, this.#spool.channels, this.#totals),
+      ...(intake !== null && { intake: { connections: intake.connections, counters: { ...this.#intakeCounters } } }),
+      ...(deliver !== undefined && { deliver }),
     }
   }
 
-  /** The recipients of a submission that are not settled yet. */
   live(number: number): LiveRecipient[] {
-    const { slots } = this.#scheduler
-    const recipients: LiveRecipient[] = []
-    for (let slot = 0; slot < slots.used; slot++) {
-      if (slots.number[slot] !== number) continue
-      const state = slots.state[slot] as number
-      if (state === slotStates.free || state === slotStates.dead) continue
-      recipients.push({
-        recipient: slots.recipient[slot] as number,
-        state: state === slotStates.inFlight ? 'in_flight' : state === slotStates.deferred ? 'deferred' : 'queued',
-        attempts: slots.attempts[slot] as number,
-        nextAttemptAtMs: slots.nextAtMs[slot] as number,
-        mayBeDuplicate: slots.flags[slot] !== 0,
-      })
-    }
-    return recipients
+    return liveRecipients(this.#scheduler, number)
+  }
+
+  delivererDied(thread: number, rings: DeliverRings): void {
+    this.#deliverSide.died(thread, rings)
+  }
+
+  /** From now on the message is not touched any more. */
+  quarantine(number: number): void {
+    if (!this.#setAside.has(number)) this.#setAside.set(number, false)
   }
 
   /** Wall time as it was at the start, carried on by the monotonic clock: a jump of the wall clock neither expires nor delays anything. */
@@ -253,7 +260,13 @@ export class Engine {
   }
 
   #poll(): void {
+    if (this.#spool.submissions !== null) return this.#spool.poll()
+    const crowded = this.#intakeChannels.filter(
+      ({ closedTo, readTo, windowBytes }) => closedTo - readTo > windowBytes * crowdedShare,
+    )
     this.#spool.poll()
+    // Their owners wait for room in the window, which there is only now.
+    for (const channel of crowded) channel.wakeOwner()
   }
 
   #arrived({ number, place, span, bytes, submission }: Arrival): void {
@@ -284,19 +297,34 @@ export class Engine {
 
   /** What the scheduler lets follow on the connection of `grant`. */
   #ahead(grant: Grant): Grant | null {
-    if (this.#running) return null
     let next: Grant | null = null
     for (const action of this.#scheduler.step({ kind: 'ahead', grant }, this.#nowMs())) {
-      if (action.kind === 'grant') next = action.grant
+      if (action.kind === 'grant' && !this.#isSetAside(action.grant)) next = action.grant
       else this.#do(action)
     }
     return next
   }
 
+  #isSetAside({ number }: Grant): boolean {
+    return this.#setAside.size > 0 && this.#setAside.has(number)
+  }
+
+  #deliver(grant: Grant): void {
+    if (!this.#isSetAside(grant)) return this.#deliverSide.deliver(grant)
+    const report = reportSetAside(grant, this.#nowMs())
+    if (this.#setAside.get(grant.number) === false)
+      this.#options.log('error', 'a message is set aside', {
+        submission: grant.number,
+        reason: report.outcomes[0]?.text,
+      })
+    this.#setAside.set(grant.number, true)
+    this.#run({ kind: 'report', report })
+  }
+
   #do(action: ShapeAction): void {
     switch (action.kind) {
       case 'grant':
-        return this.#deliverer.deliver(action.grant)
+        return this.#deliver(action.grant)
       case 'settle':
         return this.#settle(action)
       case 'route': {
@@ -316,8 +344,14 @@ export class Engine {
   #measureShares(): void {
     const { tenantShare: share, reserveBytes } = this.#options.config.spool
     const freeBytes = this.#spool.channels[0]?.freeBytes ?? 0
-    const full = fullTenants(this.#scheduler.tenants, { share, freeBytes, reserveBytes })
-    this.#spool.submissions?.setFull(full, this.#scheduler.slots.full)
+    const tenants = fullTenants(this.#scheduler.tenants, { share, freeBytes, reserveBytes })
+    const queueFull = this.#scheduler.slots.full
+    const { submissions } = this.#spool
+    if (submissions !== null) return submissions.setFull(tenants, queueFull)
+    const { tenants: before, queueFull: wasFull } = this.#fullness
+    if (queueFull === wasFull && tenants.size === before.size && tenants.isSubsetOf(before)) return
+    this.#fullness = { tenants, queueFull }
+    this.#options.tellIntake(this.#fullness)
   }
 
   #tick(): void {
@@ -335,12 +369,3 @@ export class Engine {
 }
 
 const fresh = { attempts: 0, nextAttemptAtMs: 0, mayBeDuplicate: false } as const
-
-const describeSite = (queue: SiteQueue) => ({
-  name: queue.site.name,
-  queued: queue.queued,
-  inFlight: queue.inFlight,
-  connections: queue.connections,
-  paused: !queue.open,
-  lastReply: queue.lastReply === '' ? null : queue.lastReply,
-})

@@ -1,13 +1,46 @@
-/** What main and the engine thread say to each other. Small, rare, structured-cloneable; mail itself never goes this way. */
-import type { Config } from '../config/config.ts'
+/** What main and its threads say to each other. Small, rare, structured-cloneable; mail itself never goes this way. */
 import type { SiteStatus } from '../admin/admin.ts'
+import type { Config } from '../config/config.ts'
 import type { LogThreadMemory, RecoveryReport } from '../spool/spool.ts'
 
-export interface EngineThreadData {
+export interface Place {
+  readonly address: string
+  readonly port: number
+}
+
+/** The two ends of a deliver thread's rings: grants to it, reports from it. */
+export interface DeliverRings {
+  readonly grants: SharedArrayBuffer
+  readonly reports: SharedArrayBuffer
+}
+
+export interface SchedulerThreadData {
   readonly config: Config
   readonly memory: LogThreadMemory
   /** Where all mail goes in the sandbox; null elsewhere. */
-  readonly sandboxSink: { readonly address: string; readonly port: number } | null
+  readonly sandboxSink: Place | null
+  /** True: this thread listens and fills log 0. */
+  readonly intakeHere: boolean
+  /** One pair per deliver thread; none: this thread delivers. */
+  readonly rings: readonly DeliverRings[]
+  readonly hand: SharedArrayBuffer
+  /** Numbers of messages that are set aside. */
+  readonly quarantined: readonly number[]
+}
+
+export interface IntakeThreadData {
+  readonly config: Config
+  readonly memory: LogThreadMemory
+  readonly log: number
+  /** Other threads listen on the same ports. */
+  readonly reusePort: boolean
+}
+
+export interface DeliverThreadData {
+  readonly config: Config
+  readonly memory: LogThreadMemory
+  readonly rings: DeliverRings
+  readonly hand: SharedArrayBuffer
 }
 
 export interface LogThreadData {
@@ -16,18 +49,21 @@ export interface LogThreadData {
   readonly reserveBytes: number
 }
 
-export type ToEngine =
+export type ToThread =
   | { readonly kind: 'figures'; readonly ask: number }
+  /** To the scheduler. */
   | { readonly kind: 'live'; readonly ask: number; readonly number: number }
-  /** Finish what is open until the deadline, then say `drained`. */
+  /** To intake and scheduler: finish what is open until the deadline, then say `drained`. */
   | { readonly kind: 'drain'; readonly deadlineMs: number }
+  /** To the scheduler: this deliver thread has died, and another one will read these rings. */
+  | { readonly kind: 'deliverer-died'; readonly thread: number; readonly rings: DeliverRings }
+  /** To the scheduler. */
+  | { readonly kind: 'quarantine'; readonly number: number }
+  /** To intake. */
+  | ({ readonly kind: 'full' } & Fullness)
 
-export type FromEngine =
-  | {
-      readonly kind: 'ready'
-      readonly addresses: readonly { readonly address: string; readonly port: number }[]
-      readonly recovery: RecoveryReport
-    }
+export type FromThread =
+  | { readonly kind: 'ready'; readonly addresses: readonly Place[]; readonly recovery: RecoveryReport | null }
   | {
       readonly kind: 'failed'
       readonly code: string
@@ -35,19 +71,39 @@ export type FromEngine =
       readonly cure: string
       readonly exitCode: number
     }
-  | { readonly kind: 'figures'; readonly ask: number; readonly figures: EngineFigures }
+  | { readonly kind: 'figures'; readonly ask: number; readonly figures: ThreadFigures }
   | { readonly kind: 'live'; readonly ask: number; readonly recipients: readonly LiveRecipient[] }
   | {
       readonly kind: 'log'
-      readonly level: 'error' | 'warn' | 'info' | 'debug'
+      readonly level: LogLevel
       readonly message: string
       readonly fields: Record<string, unknown>
     }
   | { readonly kind: 'drained' }
+  /** From the scheduler, when it has changed. */
+  | ({ readonly kind: 'full' } & Fullness)
+
+/** What intake refuses for want of room. */
+export interface Fullness {
+  readonly tenants: ReadonlySet<string>
+  readonly queueFull: boolean
+}
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug'
+export type ThreadLog = (level: LogLevel, message: string, fields: Record<string, unknown>) => void
 
 export type FromLogThread = { readonly kind: 'broken'; readonly log: string; readonly message: string }
 
-export interface EngineFigures {
+/** A thread's own part of the figures: what it does not do is not there. */
+export interface ThreadFigures {
+  readonly queue?: QueueFigures
+  readonly intake?: { readonly connections: number; readonly counters: Counters }
+  readonly deliver?: { readonly active: number; readonly idle: number; readonly counters: Counters }
+}
+
+export type Counters = Readonly<Record<string, number>>
+
+export interface QueueFigures {
   readonly totals: EngineTotals
   readonly queue: {
     readonly ready: number
@@ -56,15 +112,19 @@ export interface EngineFigures {
     readonly oldestAtMs: number
   }
   readonly sites: readonly SiteStatus[]
-  readonly connections: { readonly smtpIn: number; readonly deliverActive: number; readonly deliverIdle: number }
   readonly logs: readonly {
     readonly name: string
     readonly committedPosition: number
     readonly freeBytes: number
     readonly state: 'ok' | 'full' | 'broken'
   }[]
-  readonly intake: Readonly<Record<string, number>>
-  readonly deliver: Readonly<Record<string, number>>
+}
+
+/** Of all threads. */
+export interface EngineFigures extends QueueFigures {
+  readonly connections: { readonly smtpIn: number; readonly deliverActive: number; readonly deliverIdle: number }
+  readonly intake: Counters
+  readonly deliver: Counters
 }
 
 export interface EngineTotals {

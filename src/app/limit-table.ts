@@ -107,7 +107,11 @@ function memory(config: Config): LimitTotal {
     name: 'memory, at the very worst',
     unit: 'bytes',
     parts: [
-      part('windows of three logs: mail, outcomes, stragglers', 3, config.spool.windowBytes),
+      part(
+        'windows of logs: outcomes, stragglers, and mail of each intake thread',
+        2 + intakeLogs(config),
+        config.spool.windowBytes,
+      ),
       part('sessions: content before it spills, in its buffer', smtp.connectionsMax, 2 * spoolLimits.stageBytes.value),
       part('sessions: envelopes, headers in pieces, stuck clients', 1, shared),
       part('sessions: input behind a commit, and replies', smtp.connectionsMax, smtpInput + smtpReplies),
@@ -129,6 +133,11 @@ function memory(config: Config): LimitTotal {
     ],
     beside: 'and 48 B for each recipient that waits: 480 MB for ten million',
   }
+}
+
+/** Left to the program it depends on the cores: then one stands for all. */
+function intakeLogs({ threads }: Config): number {
+  return threads.intake === 'auto' ? 1 : Math.max(1, threads.intake)
 }
 
 function openFiles({ smtp, delivery, sandbox }: Config): LimitTotal {

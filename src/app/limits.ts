@@ -21,3 +21,39 @@ export const descriptorsReserved = limit({
   why: '64 segments + 256 DNS questions + 256 connections of the admin API + 64 listeners + 40 others, beside the connections for mail.',
   breach: 'fewer connections for mail, with a warning at start',
 })
+
+export const intakeThreadsMax = limit({
+  name: 'app.intake-threads',
+  value: 16,
+  unit: 'threads',
+  owner,
+  why: 'As many as `threads.intake` takes: 64 cores. Each has a log with a window of its own.',
+  breach: 'no more by themselves',
+})
+
+export const deliverThreadsMax = limit({
+  name: 'app.deliver-threads',
+  value: 8,
+  unit: 'threads',
+  owner,
+  why: 'One scheduler feeds a dozen; these sign 18,000 messages a second with RSA-2048.',
+  breach: 'no more by themselves; `threads.deliver` takes up to 32',
+})
+
+export const restartPauseMsMax = limit({
+  name: 'app.restart-pause',
+  value: 10 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'A thread that dies again and again is started again at once, then after 100 ms, 200 ms, … until this. A quiet minute forgets.',
+  breach: 'the pause grows no more',
+})
+
+export const strikesMax = limit({
+  name: 'app.strikes',
+  value: 1_000,
+  unit: 'messages',
+  owner,
+  why: 'Messages over which the program has died, of 200 bytes each, read at the start and written at each death.',
+  breach: 'the one that was struck longest ago is forgotten',
+})

@@ -1,20 +1,33 @@
-/** Port `messages`: reads what a grant names from the spool, and hands it to compose. */
+/** Port `messages`: reads what a grant names from the spool, and hands it to compose. In any thread: what lies in the window is copied, then asked for again. */
 import { prepare } from '../compose/compose.ts'
 import type { Grant } from '../model/grant.ts'
 import { inLog, logOf } from '../model/submission.ts'
 import { MessageDamaged, type Messages, type PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
-import { type RecordReader, readSubmission, type StoredSubmission } from '../spool/spool.ts'
+import { type RecordReader, type RecordView, readSubmission, type StoredSubmission } from '../spool/spool.ts'
 
 export function createMessages(records: RecordReader, signer: Signer): Messages {
   return {
     open(grant) {
       const view = records.fromWindow(grant.place, grant.number)
       if (view === null) return openFromFile(records, signer, grant)
-      return assemble(records, signer, grant, readSubmission(view.bytes, view.at), view.bytes)
+      let opened: PreparedMessage | Promise<PreparedMessage>
+      try {
+        opened = assemble(records, signer, grant, readSubmission(view.bytes, view.at), view.bytes)
+      } catch (error) {
+        if (records.stillThere(grant.place)) throw error
+        return openFromFile(records, signer, grant)
+      }
+      if (records.stillThere(grant.place)) return opened
+      // The log's owner, another thread, wrote over it meanwhile.
+      if (opened instanceof Promise) opened.catch(ignore)
+      else opened.release()
+      return openFromFile(records, signer, grant)
     },
   }
 }
+
+const ignore = (): void => {}
 
 async function openFromFile(records: RecordReader, signer: Signer, grant: Grant): Promise<PreparedMessage> {
   const view = await records.fromFile(grant.place, grant.number)
@@ -92,15 +105,19 @@ class ChunkedContent {
     const chunk = this.#submission.chunks[index]
     if (chunk === undefined) throw new MessageDamaged(`submission ${this.#submission.id} has no chunk ${index}`)
     const place = inLog(this.#log, chunk.position)
-    const view =
-      this.#records.fromWindow(place, this.#number) ?? (await this.#records.fromFile(place, this.#number, chunk.bytes))
-    if (view.payloadBytes !== chunk.bytes)
+    const inWindow = this.#records.fromWindow(place, this.#number)
+    let bytes = inWindow === null ? null : contentOf(inWindow)
+    if (bytes === null || !this.#records.stillThere(place))
+      bytes = contentOf(await this.#records.fromFile(place, this.#number, chunk.bytes))
+    if (bytes.length !== chunk.bytes)
       throw new MessageDamaged(`chunk ${index} of ${this.#submission.id} has another length`)
-    const bytes = Buffer.from(view.bytes.subarray(view.at, view.at + view.payloadBytes))
     this.#held = { index, bytes }
     return bytes
   }
 }
+
+const contentOf = ({ bytes, at, payloadBytes }: RecordView): Buffer =>
+  Buffer.from(bytes.subarray(at, at + payloadBytes))
 
 /** Index of the last entry ≤ value in a rising list that starts with 0. */
 function lastAtOrBefore(starts: readonly number[], value: number): number {

@@ -20,6 +20,9 @@ export function metricsOf(
   const memory = process.memoryUsage()
   gauge('resident_memory_bytes', 'Resident memory of the process.', memory.rss)
   counter('engine_restarts', 'Times that the mail threads were started again after a failed disk.', supervisor.restarts)
+  for (const { name, restarts } of supervisor.workers())
+    counter('thread_restarts', 'Times that a thread was started again after it had died.', restarts, { thread: name })
+  gauge('messages_set_aside', 'Messages over which threads have died twice.', supervisor.setAside)
   if (figures === null) return samples
   const { accepted, recipients, ...outcomes } = figures.totals
   counter('accepted_messages', 'Messages acknowledged after they were on disk.', accepted)

@@ -1,5 +1,5 @@
 /** What changes over time and is asked for now: rates over the last minute, shares of a core since the last look. */
-import type { EngineStatus } from '../admin/admin.ts'
+import type { EngineStatus, ThreadStatus } from '../admin/admin.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { EngineTotals } from './exchange.ts'
 import type { Supervisor } from './supervisor.ts'
@@ -36,23 +36,23 @@ export class Rates {
 export class CpuShares {
   readonly #last = new Map<string, { atMs: number; microseconds: number }>()
 
-  async read(supervisor: Supervisor, clock: Clock): Promise<EngineStatus['threads']> {
+  async read(supervisor: Supervisor, clock: Clock): Promise<readonly ThreadStatus[]> {
     const main = process.threadCpuUsage()
-    const rows = [
+    const rows: ThreadStatus[] = [
       {
         name: 'main',
-        state: 'running' as const,
+        state: 'running',
         cpuPercent: this.#share('main', main.user + main.system, clock),
         restarts: 0,
       },
     ]
-    for (const { name, worker } of supervisor.workers()) {
-      const usage = await worker.cpuUsage().catch(() => null)
+    for (const { name, worker, restarts } of supervisor.workers()) {
+      const usage = (await worker?.cpuUsage().catch(() => null)) ?? null
       rows.push({
         name,
-        state: 'running',
+        state: worker === null ? 'starting' : 'running',
         cpuPercent: usage === null ? 0 : this.#share(name, usage.user + usage.system, clock),
-        restarts: supervisor.restarts,
+        restarts: supervisor.restarts + restarts,
       })
     }
     return rows

@@ -1,58 +1,40 @@
-/** Starts the log thread and the engine thread, and decides what their ends mean. */
-import { Worker } from 'node:worker_threads'
+/** Starts the mail threads, and decides what it means when they cannot go on. */
+import type { Worker } from 'node:worker_threads'
 import type { Config } from '../config/config.ts'
 import { refuseConnections } from '../intake/intake.ts'
-import { openDisk } from '../adapters/embedded/embedded.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { secondMs } from '../kernel/units.ts'
-import { Channel, type LogThreadMemory, makeSpoolMemory, type RecoveryReport, stopLogThread } from '../spool/spool.ts'
-import type {
-  EngineFigures,
-  EngineThreadData,
-  FromEngine,
-  FromLogThread,
-  LiveRecipient,
-  LogThreadData,
-  ToEngine,
-} from './exchange.ts'
+import type { RecoveryReport } from '../spool/spool.ts'
+import type { EngineFigures, LiveRecipient, Place } from './exchange.ts'
+import type { Layout } from './layout.ts'
 import type { Log } from './log.ts'
+import { MailThreads, type MailThreadsOptions } from './mail-threads.ts'
+import { Strikes } from './strikes.ts'
 
 /** Back-off after a failed disk: 1 s, doubled up to a minute. */
 const restartMsMax = 60 * secondMs
-const askMsMax = 5 * secondMs
-
-/** The same files, as TypeScript from a clone and as JavaScript from a package. */
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
 
 export type EngineState = 'starting' | 'ready' | 'draining' | 'degraded'
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends Pick<MailThreadsOptions, 'entries'> {
   readonly config: Config
+  readonly layout: Layout
   readonly log: Log
-  readonly sandboxSink: { readonly address: string; readonly port: number } | null
+  readonly sandboxSink: Place | null
 }
 
 /** Does not keep the process alive. */
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref())
 
-interface Threads {
-  readonly engine: Worker
-  readonly logThread: Worker
-  readonly memory: LogThreadMemory
-  readonly channels: readonly Channel[]
-}
-
 export class Supervisor {
   readonly #options: SupervisorOptions
-  #threads: Threads | null = null
+  readonly #strikes: Strikes
+  #threads: MailThreads | null = null
   #stopping = false
   #onStopAsked: () => void = () => {}
   readonly #stopAsked = new Promise<void>((resolve) => (this.#onStopAsked = resolve))
   #failures = 0
-  #nextAsk = 1
-  readonly #asked = new Map<number, (answer: FromEngine) => void>()
   #onDied: (exitCode: number) => void = () => {}
-  #drained: () => void = () => {}
   /** Ends a start that is under way. */
   #startFailed: ((error: Error) => void) | null = null
 
@@ -60,53 +42,35 @@ export class Supervisor {
   /** Why the state is not `ready`. */
   reason = 'starting'
   restarts = 0
-  addresses: readonly { readonly address: string; readonly port: number }[] = []
+  addresses: readonly Place[] = []
   recovery: RecoveryReport | null = null
   /** Settles with an exit code when a thread dies of a bug. */
   readonly died: Promise<number>
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#strikes = new Strikes(options.config.dataDirectory)
     this.died = new Promise((resolve) => (this.#onDied = resolve))
   }
 
   /** Settles when mail is accepted. @throws PosthasteError when it cannot be */
   async start(): Promise<void> {
-    const { sandboxSink } = this.#options
-    const config = this.#config
-    const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, 1)
-    const logData: LogThreadData = {
-      dataDirectory: config.dataDirectory,
-      memory,
-      reserveBytes: config.spool.reserveBytes,
-    }
-    const engineData: EngineThreadData = {
-      config,
-      memory,
-      sandboxSink: sandboxSink === null ? null : { address: sandboxSink.address, port: sandboxSink.port },
-    }
-    const logThread = this.#thread('log', logData)
-    const engine = this.#thread('engine', engineData)
-    const threads: Threads = {
-      engine,
-      logThread,
-      memory,
-      channels: memory.channels.map((channel) => new Channel(channel)),
-    }
+    const threads: MailThreads = new MailThreads({
+      ...this.#options,
+      config: this.#config,
+      strikes: this.#strikes,
+      onDiskFailed: (log, message) => this.#diskFailed(threads, log, message),
+      onBug: (error) => this.#bug(threads, error),
+    })
     this.#threads = threads
-    logThread.on('message', ({ log, message }: FromLogThread) => this.#diskFailed(threads, log, message))
-    for (const worker of [engine, logThread]) {
-      worker.on('error', (error) => this.#bug(threads, error as Error))
-      worker.on('exit', (code) => this.#bug(threads, new Error(`a thread ended with ${code}`)))
-    }
+    const failed = new Promise<never>((_, reject) => (this.#startFailed = reject))
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#startFailed = reject
-        engine.on('message', (message: FromEngine) => this.#hear(message, resolve, reject))
-        void this.died.then(() =>
-          reject(new PosthasteError('engine_died', 'the engine died while starting', 'the log has the reason', {})),
-        )
-      })
+      const { addresses, recovery } = await Promise.race([threads.start(), failed])
+      this.state = 'ready'
+      this.reason = ''
+      this.#failures = 0
+      this.addresses = addresses
+      this.recovery = recovery
     } finally {
       this.#startFailed = null
     }
@@ -124,23 +88,21 @@ export class Supervisor {
   }
 
   async figures(): Promise<EngineFigures | null> {
-    const answer = await this.#ask((ask) => ({ kind: 'figures', ask }))
-    return answer?.kind === 'figures' ? answer.figures : null
+    return (await this.#threads?.figures()) ?? null
   }
 
   async live(number: number): Promise<readonly LiveRecipient[]> {
-    const answer = await this.#ask((ask) => ({ kind: 'live', ask, number }))
-    return answer?.kind === 'live' ? answer.recipients : []
+    return (await this.#threads?.live(number)) ?? []
   }
 
-  workers(): { readonly name: string; readonly worker: Worker }[] {
-    const threads = this.#threads
-    return threads === null
-      ? []
-      : [
-          { name: 'engine', worker: threads.engine },
-          { name: 'log', worker: threads.logThread },
-        ]
+  /** Without a worker: about to be started again. */
+  workers(): readonly { readonly name: string; readonly worker: Worker | null; readonly restarts: number }[] {
+    return this.#threads?.workers() ?? []
+  }
+
+  /** Messages that are set aside, because the program died over them twice. */
+  get setAside(): number {
+    return this.#strikes.quarantined.length
   }
 
   /** Drains when there is time for it, and ends the threads. */
@@ -152,14 +114,7 @@ export class Supervisor {
     this.state = 'draining'
     const threads = this.#threads
     if (threads === null) return
-    if (drainable) {
-      await new Promise<void>((resolve) => {
-        this.#drained = resolve
-        threads.engine.once('exit', () => resolve())
-        setTimeout(resolve, deadlineMs + secondMs).unref()
-        threads.engine.postMessage({ kind: 'drain', deadlineMs } satisfies ToEngine)
-      })
-    }
+    if (drainable) await threads.drain(deadlineMs)
     await this.#end(threads)
   }
 
@@ -170,59 +125,19 @@ export class Supervisor {
     return { ...config, smtp: { ...config.smtp, listeners } }
   }
 
-  #thread(name: string, workerData: EngineThreadData | LogThreadData): Worker {
-    return new Worker(new URL(`./${name}-thread.${extension}`, import.meta.url), { name, workerData })
-  }
-
-  #hear(message: FromEngine, ready: () => void, failed: (error: Error) => void): void {
-    switch (message.kind) {
-      case 'ready':
-        this.state = 'ready'
-        this.reason = ''
-        this.#failures = 0
-        this.addresses = message.addresses
-        this.recovery = message.recovery
-        return ready()
-      case 'failed':
-        return failed(new PosthasteError(message.code, message.message, message.cure, { exitCode: message.exitCode }))
-      case 'log':
-        return this.#options.log[message.level](message.fields, message.message)
-      case 'drained':
-        return this.#drained()
-      case 'figures':
-      case 'live':
-        this.#asked.get(message.ask)?.(message)
-        this.#asked.delete(message.ask)
-    }
-  }
-
-  async #ask(question: (ask: number) => ToEngine): Promise<FromEngine | null> {
-    const threads = this.#threads
-    if (threads === null) return null
-    const ask = this.#nextAsk++
-    return new Promise((resolve) => {
-      const late = setTimeout(() => {
-        this.#asked.delete(ask)
-        resolve(null)
-      }, askMsMax)
-      this.#asked.set(ask, (answer) => {
-        clearTimeout(late)
-        resolve(answer)
-      })
-      threads.engine.postMessage(question(ask))
-    })
-  }
-
   /** A broken invariant: nothing of this process is to be trusted any more. */
-  #bug(threads: Threads, error: Error): void {
+  #bug(threads: MailThreads, error: Error): void {
     if (this.#stopping || this.#threads !== threads) return
     this.#options.log.fatal({ error: error.stack }, 'a thread died: exiting, so that recovery starts from the disk')
     this.state = 'degraded'
     this.reason = 'a thread died'
+    this.#startFailed?.(
+      new PosthasteError('engine_died', 'the engine died while starting', 'the log has the reason', {}),
+    )
     this.#onDied(70)
   }
 
-  #diskFailed(threads: Threads, log: string, message: string): void {
+  #diskFailed(threads: MailThreads, log: string, message: string): void {
     if (this.#stopping || this.#threads !== threads) return
     if (this.#startFailed !== null) {
       // Whoever asked for the start decides: main gives up, a restart waits and tries again.
@@ -240,7 +155,7 @@ export class Supervisor {
   }
 
   /** Waiting clients have a moment to read their 451; then the listeners say 421 until recovery has gone through. */
-  async #startAgain(threads: Threads): Promise<void> {
+  async #startAgain(threads: MailThreads): Promise<void> {
     await delay(200)
     await this.#end(threads)
     while (!this.#stopping) {
@@ -271,11 +186,8 @@ export class Supervisor {
     await refusing?.stop()
   }
 
-  async #end(threads: Threads): Promise<void> {
+  async #end(threads: MailThreads): Promise<void> {
     if (this.#threads === threads) this.#threads = null
-    stopLogThread(threads.memory)
-    const ended = new Promise<void>((resolve) => threads.logThread.once('exit', () => resolve()))
-    if (threads.logThread.threadId !== -1) await Promise.race([ended, delay(5 * secondMs)])
-    await Promise.all([threads.engine.terminate(), threads.logThread.terminate()])
+    await threads.end()
   }
 }

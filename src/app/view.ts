@@ -6,7 +6,8 @@ import { uuidBytes, uuidTimeMs } from '../kernel/ids.ts'
 import { secondMs } from '../kernel/units.ts'
 import type { Disk } from '../ports/disk.ts'
 import { findSubmission, statSpool } from '../spool/spool.ts'
-import type { EngineFigures, EngineTotals } from './exchange.ts'
+import type { EngineFigures } from './exchange.ts'
+import { noTotals } from './figures.ts'
 import { describeMessage } from './message-view.ts'
 import { metricsOf } from './metrics.ts'
 import { CpuShares, Rates } from './rates.ts'
@@ -45,12 +46,13 @@ export function createView(options: ViewOptions): EngineView {
         state: supervisor.state,
         reasons: supervisor.health().reasons,
         rates: rates.perSecond(),
-        totals: { ...(figures?.totals ?? noTotals), refused: figures?.intake['messagesRefused'] ?? 0 },
+        totals: { ...(figures?.totals ?? noTotals()), refused: figures?.intake['messagesRefused'] ?? 0 },
         queue: describeQueue(figures, clock.nowMs()),
         sites: figures?.sites ?? [],
         connections: figures?.connections ?? { smtpIn: 0, deliverActive: 0, deliverIdle: 0 },
         spool: describeSpool(options, figures),
         threads,
+        setAside: supervisor.setAside,
       }
     },
     async message(id) {
@@ -63,16 +65,6 @@ export function createView(options: ViewOptions): EngineView {
     },
     metrics: async () => metricsOf(await supervisor.figures(), supervisor, startedMs, clock),
   }
-}
-
-const noTotals: EngineTotals = {
-  accepted: 0,
-  recipients: 0,
-  delivered: 0,
-  deferred: 0,
-  bounced: 0,
-  expired: 0,
-  uncertain: 0,
 }
 
 function describeQueue(figures: EngineFigures | null, nowMs: number): EngineStatus['queue'] {

@@ -19,6 +19,12 @@
  * RFC 5321 (SMTP), 1870 (SIZE), 2034 (enhanced codes), 2920 (PIPELINING), 3030 (CHUNKING), 3207 (STARTTLS), 3848 (with …), 4954 (AUTH),
  * 6152 (8BITMIME), 6409 (submission), 6531 (SMTPUTF8), 8314 (implicit TLS).
  */
-export { refuseConnections, type SmtpIntake, type SmtpIntakeOptions, startSmtpIntake } from './smtp/listener.ts'
+export {
+  provePortsFree,
+  refuseConnections,
+  type SmtpIntake,
+  type SmtpIntakeOptions,
+  startSmtpIntake,
+} from './smtp/listener.ts'
 export * as smtpLimits from './smtp/limits.ts'
 export { type IntakeCounters, type IntakeLogEvent, type IntakeStage, newIntakeCounters } from './smtp/server.ts'

@@ -12,3 +12,8 @@ export function invariant(condition: unknown, message: string): asserts conditio
 export function unreachable(value: never): never {
   throw new InvariantBroken(`unexpected value ${JSON.stringify(value)}`)
 }
+
+/** For whoever catches everything, because it comes from outside: a bug goes on its way. */
+export function rethrowBug(error: unknown): void {
+  if (error instanceof InvariantBroken) throw error
+}

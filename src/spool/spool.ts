@@ -34,12 +34,12 @@ export {
   type Spool,
   type SpoolOptions,
 } from './open.ts'
-export { spoolRoot } from './files.ts'
+export { intakeLogName, spoolRoot } from './files.ts'
 export { readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
 export { SpoolPins } from './pins.ts'
 export { type RebuildReport, rebuildQueue } from './rebuild.ts'
 export type { ReclaimFigures } from './reclaim.ts'
-export { RecordReader } from './reader.ts'
+export { RecordReader, type RecordView } from './reader.ts'
 export type { SubmissionLog } from './submission-log.ts'
 export {
   type DumpEntry,

@@ -51,6 +51,7 @@ export const statusExample: EngineStatus = {
     state: 'open',
   },
   threads: [{ name: 'scheduler', state: 'running', cpuPercent: 41.6, restarts: 0 }],
+  setAside: 2,
 }
 
 const messageExample: MessageView = {

@@ -131,7 +131,7 @@ test('start hands over a checked configuration, flags first, and leaves with the
 test('status is one screen, without colour where nobody sees it, and lets no control characters through', async () => {
   const { code, out } = await run(['status'])
   assert.equal(code, 0)
-  assert.deepEqual(out.split('\n').slice(0, 14), [
+  assert.deepEqual(out.split('\n').slice(0, 15), [
     'mail.example.com is DEGRADED, up 3.2d, posthaste 0.1.0',
     '  ! the disk is nearly full',
     '',
@@ -140,6 +140,7 @@ test('status is one screen, without colour where nobody sees it, and lets no con
     'queue        9,088 waiting: 40 ready, 9,000 deferred, 48 in flight, oldest 2h',
     'connections  12 in, 20 out, 3 out and idle',
     'spool        open, 3 GiB free on disk (new mail is refused below 1 GiB)',
+    'set aside    2 messages over which the program has died twice; see strikes.json',
     '',
     'SITE               QUEUED  IN FLIGHT  CONNECTIONS  STATE   LAST COMPLAINT',
     'mx.example.net:25   8,000         20           20  open    421 4.7.0 slow\\u001b[31m down',

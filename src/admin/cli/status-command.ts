@@ -32,7 +32,7 @@ function headline(context: CliContext, status: EngineStatus): string {
 }
 
 function summary(context: CliContext, status: EngineStatus): string {
-  const { rates, totals, queue, connections, spool } = status
+  const { rates, totals, queue, connections, spool, setAside } = status
   const oldest = queue.messages === 0 ? '' : `, oldest ${formatDuration(queue.oldestMs)}`
   const lines = [
     [
@@ -55,10 +55,15 @@ function summary(context: CliContext, status: EngineStatus): string {
       'spool',
       `${spool.state}, ${formatBytes(spool.freeBytes)} free on disk (new mail is refused below ${formatBytes(spool.reserveBytes)})`,
     ],
+    ...(setAside === 0
+      ? []
+      : [
+          ['set aside', `${count(setAside)} messages over which the program has died twice; see strikes.json`] as const,
+        ]),
   ] as const
   return lines
     .map(([name, text]) => {
-      const alarming = name === 'spool' && spool.state !== 'open'
+      const alarming = name === 'set aside' || (name === 'spool' && spool.state !== 'open')
       return `${context.style('dim', name.padEnd(12))} ${alarming ? context.style('red', text) : text}`
     })
     .join('\n')

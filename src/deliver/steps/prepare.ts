@@ -1,5 +1,5 @@
 /** Opens the message, and finds out whether this server can take it, before a word is said about it. */
-import { invariant } from '../../kernel/assert.ts'
+import { invariant, rethrowBug } from '../../kernel/assert.ts'
 import type { PreparedMessage } from '../../ports/messages.ts'
 import { MessageDamaged } from '../../ports/messages.ts'
 import type { Capabilities } from '../capabilities.ts'
@@ -43,7 +43,8 @@ export function prepareAhead(connection: Connection, transaction: Transaction): 
     if (whyNot(connection.capabilities, opened) !== null) return false
     transaction.message = opened
     return true
-  } catch {
+  } catch (error) {
+    rethrowBug(error)
     // The usual way meets the same failure, and knows what to do with it.
     return false
   }
@@ -75,6 +76,7 @@ function refuse(connection: Connection, transaction: Transaction, fault: Fault, 
 }
 
 export function unreadable(error: unknown): [Fault, string] {
+  rethrowBug(error)
   const detail = error instanceof Error ? error.message : String(error)
   return [error instanceof MessageDamaged ? 'damaged' : 'unreadable', detail]
 }

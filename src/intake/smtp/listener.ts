@@ -26,6 +26,8 @@ export interface SmtpIntakeOptions {
   /** Gets every refusal. Best effort: it must not throw, and nothing waits for it. */
   readonly log: (event: IntakeLogEvent) => void
   readonly counters: IntakeCounters
+  /** Other threads of this process listen on the same ports: the kernel spreads connections over them. Proves nothing about other programs. */
+  readonly reusePort?: boolean
 }
 
 export interface SmtpIntake {
@@ -55,15 +57,19 @@ export async function startSmtpIntake(options: SmtpIntakeOptions): Promise<SmtpI
     draining: false,
   }
   const doors = new Doors(server)
-  const listeners = await listenOnAll(options.config.listeners, (listener) => {
-    // One context each: a session ticket of one port is worth nothing on another.
-    const context = secureContext(options.tls, listener)
-    const mode = listener.tls === 'offered' && context === null ? 'none' : listener.tls
-    const tls: ListenerTls = { mode, context }
-    return createServer({ allowHalfOpen: true, highWaterMark: socketBytesMax.value }, (socket) =>
-      doors.enter(socket, tls),
-    )
-  })
+  const listeners = await listenOnAll(
+    options.config.listeners,
+    (listener) => {
+      // One context each: a session ticket of one port is worth nothing on another.
+      const context = secureContext(options.tls, listener)
+      const mode = listener.tls === 'offered' && context === null ? 'none' : listener.tls
+      const tls: ListenerTls = { mode, context }
+      return createServer({ allowHalfOpen: true, highWaterMark: socketBytesMax.value }, (socket) =>
+        doors.enter(socket, tls),
+      )
+    },
+    options.reusePort,
+  )
   return {
     addresses: listeners.map(addressOf),
     get connections() {
@@ -106,6 +112,18 @@ export async function refuseConnections(
   }
 }
 
+/**
+ * Proves that nobody listens there, and returns the ports, also those that the system chose. With `reusePort` a second program on the same port would
+ * succeed in silence, and have half of the mail.
+ * @throws PosthasteError when one cannot be had
+ */
+export async function provePortsFree(configured: readonly RefusingListener[]): Promise<SmtpIntake['addresses']> {
+  const listeners = await listenOnAll(configured, () => createServer((socket) => socket.destroy()))
+  const addresses = listeners.map(addressOf)
+  await Promise.all(listeners.map(closeServer))
+  return addresses
+}
+
 function secureContext(tls: TlsConfig | null, listener: ListenerConfig): SecureContext | null {
   if (tls === null && listener.tls === 'implicit') {
     throw new PosthasteError(
@@ -131,12 +149,13 @@ function secureContext(tls: TlsConfig | null, listener: ListenerConfig): SecureC
 async function listenOnAll<L extends RefusingListener>(
   configured: readonly L[],
   create: (listener: L) => Server,
+  reusePort = false,
 ): Promise<Server[]> {
   const servers: Server[] = []
   try {
     for (const listener of configured) {
       const server = create(listener)
-      await listen(server, listener)
+      await listen(server, listener, reusePort)
       servers.push(server)
     }
   } catch (error) {
@@ -146,10 +165,10 @@ async function listenOnAll<L extends RefusingListener>(
   return servers
 }
 
-function listen(server: Server, listener: RefusingListener): Promise<void> {
+function listen(server: Server, listener: RefusingListener, reusePort: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(listenFailure(listener, error)))
-    server.listen({ host: listener.address, port: listener.port, backlog: 511 }, () => {
+    server.listen({ host: listener.address, port: listener.port, backlog: 511, reusePort }, () => {
       server.removeAllListeners('error')
       // Accepting may fail for want of descriptors; those who wait are accepted later.
       server.on('error', () => {})

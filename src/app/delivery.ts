@@ -1,0 +1,47 @@
+/** What a thread needs to deliver: its own resolver, keys, sockets and view of the spool. */
+import { openDns, silentDns } from '../adapters/dns/dns.ts'
+import { openNet } from '../adapters/net/net.ts'
+import type { Config } from '../config/config.ts'
+import { createDeliverer, type DeliverCounters, type Deliverer } from '../deliver/deliver.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Random } from '../kernel/random.ts'
+import type { DeliveryReport, Grant } from '../model/grant.ts'
+import type { Dns } from '../ports/dns.ts'
+import type { Messages } from '../ports/messages.ts'
+import { createSigner } from '../sign/sign.ts'
+import type { RecordReader } from '../spool/spool.ts'
+import { inHand } from './hand.ts'
+import { createMessages } from './messages.ts'
+
+export interface DeliveryOptions {
+  readonly config: Config
+  readonly records: RecordReader
+  readonly dns: Dns
+  readonly hand: SharedArrayBuffer
+  readonly clock: Clock
+  readonly random: Random
+  readonly counters: DeliverCounters
+  readonly report: (report: DeliveryReport) => void
+  readonly ahead: (grant: Grant) => Grant | null
+  /** Looks into every message before it is prepared; tests break one there. */
+  readonly wrap?: WrapMessages
+}
+
+export type WrapMessages = (messages: Messages) => Messages
+
+export function startDelivery(options: DeliveryOptions): Deliverer {
+  const { config, records, hand, wrap } = options
+  const messages = createMessages(records, createSigner(config.dkim))
+  return createDeliverer({
+    ...options,
+    config: config.delivery,
+    hostname: config.hostname,
+    messages: inHand(wrap === undefined ? messages : wrap(messages), hand),
+    net: openNet({ loopbackOnly: config.sandbox }),
+    sandbox: config.sandbox,
+  })
+}
+
+export function startDns({ sandbox, dns }: Config, clock: Clock, random: Random): Dns {
+  return sandbox ? silentDns : openDns({ config: dns, clock, random })
+}

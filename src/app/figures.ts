@@ -1,0 +1,75 @@
+/** What the scheduler's thread tells about its queue when it is asked. */
+import { type Scheduler, type SiteQueue, slotStates } from '../shape/shape.ts'
+import type { Channel } from '../spool/spool.ts'
+import type { EngineTotals, LiveRecipient, QueueFigures } from './exchange.ts'
+
+const sitesShown = 20
+
+export const noTotals = (): EngineTotals => ({
+  accepted: 0,
+  recipients: 0,
+  delivered: 0,
+  deferred: 0,
+  bounced: 0,
+  expired: 0,
+  uncertain: 0,
+})
+
+export function queueFigures(
+  { slots, sites }: Scheduler,
+  channels: readonly Channel[],
+  totals: EngineTotals,
+): QueueFigures {
+  let oldestAtMs = Number.POSITIVE_INFINITY
+  for (let slot = 0; slot < slots.used; slot++) {
+    const state = slots.state[slot] as number
+    if (state === slotStates.free || state === slotStates.dead) continue
+    oldestAtMs = Math.min(oldestAtMs, slots.acceptedAtMs[slot] as number)
+  }
+  return {
+    totals,
+    queue: {
+      ready: slots.counts[slotStates.ready] as number,
+      deferred: slots.counts[slotStates.deferred] as number,
+      inFlight: slots.counts[slotStates.inFlight] as number,
+      oldestAtMs,
+    },
+    sites: [...sites.values()]
+      .sort((a, b) => b.queued + b.inFlight - a.queued - a.inFlight)
+      .slice(0, sitesShown)
+      .map(describeSite),
+    logs: channels.map((channel) => ({
+      name: channel.name,
+      committedPosition: channel.committedTo,
+      freeBytes: channel.freeBytes,
+      state: channel.state,
+    })),
+  }
+}
+
+/** The recipients of a submission that are not settled yet. */
+export function liveRecipients({ slots }: Scheduler, number: number): LiveRecipient[] {
+  const recipients: LiveRecipient[] = []
+  for (let slot = 0; slot < slots.used; slot++) {
+    if (slots.number[slot] !== number) continue
+    const state = slots.state[slot] as number
+    if (state === slotStates.free || state === slotStates.dead) continue
+    recipients.push({
+      recipient: slots.recipient[slot] as number,
+      state: state === slotStates.inFlight ? 'in_flight' : state === slotStates.deferred ? 'deferred' : 'queued',
+      attempts: slots.attempts[slot] as number,
+      nextAttemptAtMs: slots.nextAtMs[slot] as number,
+      mayBeDuplicate: slots.flags[slot] !== 0,
+    })
+  }
+  return recipients
+}
+
+const describeSite = (queue: SiteQueue) => ({
+  name: queue.site.name,
+  queued: queue.queued,
+  inFlight: queue.inFlight,
+  connections: queue.connections,
+  paused: !queue.open,
+  lastReply: queue.lastReply === '' ? null : queue.lastReply,
+})

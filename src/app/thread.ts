@@ -1,0 +1,131 @@
+/** One thread that main talks to. */
+import { Worker } from 'node:worker_threads'
+import { systemClock } from '../kernel/clock.ts'
+import { PosthasteError } from '../kernel/errors.ts'
+import { secondMs } from '../kernel/units.ts'
+import type {
+  DeliverThreadData,
+  FromThread,
+  Fullness,
+  IntakeThreadData,
+  LogThreadData,
+  SchedulerThreadData,
+  ThreadLog,
+  ToThread,
+} from './exchange.ts'
+
+const patienceMs = 5 * secondMs
+
+export type Role = 'scheduler' | 'intake' | 'deliver' | 'log'
+
+export interface ThreadOptions {
+  readonly name: string
+  readonly entry: URL
+  readonly data: SchedulerThreadData | IntakeThreadData | DeliverThreadData
+  readonly log: ThreadLog
+  readonly onFull?: (fullness: Fullness) => void
+  /** Called once. Null: it was ended from outside. */
+  readonly onEnd: (error: Error | null) => void
+}
+
+type Ready = Extract<FromThread, { kind: 'ready' }>
+type Asking = Extract<ToThread, { ask: number }>
+type Answer = Extract<FromThread, { ask: number }>
+
+export function entryOf(role: Role): URL {
+  // The same files, as TypeScript from a clone and as JavaScript from a package.
+  return new URL(`./${role}-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
+}
+
+export function startLogThread(data: LogThreadData): Worker {
+  return new Worker(entryOf('log'), { name: 'log', workerData: data })
+}
+
+export class Thread {
+  readonly name: string
+  readonly worker: Worker
+  /** Rejects when it cannot start, with the cure, or dies before it has. */
+  readonly ready: Promise<Ready>
+  readonly #options: ThreadOptions
+  readonly #asked = new Map<number, (answer: Answer | null) => void>()
+  #nextAsk = 1
+  #isReady: (ready: Ready) => void = () => {}
+  #cannotStart: (error: Error) => void = () => {}
+  #onDrained: () => void = () => {}
+  #error: Error | null = null
+  #ended = false
+
+  constructor(options: ThreadOptions) {
+    this.#options = options
+    this.name = options.name
+    this.worker = new Worker(options.entry, { name: options.name, workerData: options.data })
+    this.ready = new Promise<Ready>((resolve, reject) => {
+      this.#isReady = resolve
+      this.#cannotStart = reject
+    })
+    this.ready.catch(() => {})
+    this.worker.on('message', (message: FromThread) => this.#hear(message))
+    this.worker.on('error', (error) => (this.#error = error instanceof Error ? error : new Error(String(error))))
+    this.worker.on('exit', () => this.#end())
+  }
+
+  post(message: ToThread): void {
+    this.worker.postMessage(message)
+  }
+
+  /** Null when it does not answer in time, or ends. */
+  ask(question: (ask: number) => Asking): Promise<Answer | null> {
+    if (this.#ended) return Promise.resolve(null)
+    const ask = this.#nextAsk++
+    return new Promise((resolve) => {
+      const answered = (answer: Answer | null): void => {
+        late.cancel()
+        this.#asked.delete(ask)
+        resolve(answer)
+      }
+      const late = systemClock.after(patienceMs, () => answered(null))
+      this.#asked.set(ask, answered)
+      this.post(question(ask))
+    })
+  }
+
+  /** Settles when it says that nothing is open any more, or ends, or a second after the deadline. */
+  drain(deadlineMs: number): Promise<void> {
+    if (this.#ended) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onDrained = resolve
+      systemClock.after(deadlineMs + secondMs, resolve)
+      this.post({ kind: 'drain', deadlineMs })
+    })
+  }
+
+  #hear(message: FromThread): void {
+    switch (message.kind) {
+      case 'ready':
+        return this.#isReady(message)
+      case 'failed':
+        return this.#cannotStart(
+          new PosthasteError(message.code, message.message, message.cure, { exitCode: message.exitCode }),
+        )
+      case 'log':
+        return this.#options.log(message.level, message.message, message.fields)
+      case 'full':
+        return this.#options.onFull?.(message)
+      case 'drained':
+        return this.#onDrained()
+      case 'figures':
+      case 'live':
+        return this.#asked.get(message.ask)?.(message)
+    }
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#cannotStart(
+      new PosthasteError('thread_died', `the thread ${this.name} died while starting`, 'the log has the reason', {}),
+    )
+    this.#onDrained()
+    for (const answered of this.#asked.values()) answered(null)
+    this.#options.onEnd(this.#error)
+  }
+}
