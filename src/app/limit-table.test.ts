@@ -9,6 +9,9 @@ import { runCli } from '../admin/cli/cli.ts'
 import { loadConfig, sandboxConfig } from '../config/config.ts'
 import { questionsInFlightMax } from '../adapters/dns/limits.ts'
 import { connectionsMax as adminConnectionsMax } from '../admin/limits.ts'
+import { routeLimits } from '../route/route.ts'
+import { shapeLimits } from '../shape/shape.ts'
+import { spoolLimits } from '../spool/spool.ts'
 import { descriptorsReserved } from './limits.ts'
 import { limitTable } from './limit-table.ts'
 
@@ -117,4 +120,9 @@ test('what is reserved of open files is what the parts may open', () => {
     files?.parts.map(({ count, each }) => count * each),
     [config.smtp.connectionsMax, 2 * config.delivery.connectionsMax, descriptorsReserved.value],
   )
+})
+
+test('bounds that one stage takes from another, which it may not import, are the same in both', () => {
+  assert.equal(shapeLimits.hungrySitesMax.value, routeLimits.sitesMax.value)
+  assert.equal(spoolLimits.outcomesWaitingMax.value, shapeLimits.slotsMax.value)
 })

@@ -12,6 +12,7 @@ import { KiB } from '../kernel/units.ts'
 import * as modelLimits from '../model/limits.ts'
 import { routeLimits } from '../route/route.ts'
 import { sandboxLimits } from '../sandbox/sandbox.ts'
+import { shapeLimits, slotBytes } from '../shape/shape.ts'
 import { spoolLimits } from '../spool/spool.ts'
 import * as standardsLimits from '../standards/limits.ts'
 import * as appLimits from './limits.ts'
@@ -36,7 +37,7 @@ const owners = [
 ]
 
 export function limitTable(config: Config): LimitTable {
-  const fixed = [...exported.flatMap((limits) => Object.values<Limit>(limits)), ...spool]
+  const fixed = exported.flatMap((limits) => Object.values<Limit>(limits))
   fixed.sort((a, b) => (a.name < b.name ? -1 : 1))
   const groups = Map.groupBy([...configuredLimits(config), ...fixed, ...waitLimits()], ({ owner }) => owner)
   return {
@@ -49,8 +50,10 @@ export function limitTable(config: Config): LimitTable {
 const exported: readonly Readonly<Record<string, Limit>>[] = [
   smtpLimits,
   standardsLimits,
+  spoolLimits,
   routeLimits,
   dnsLimits,
+  shapeLimits,
   composeLimits,
   deliverLimits,
   modelLimits,
@@ -60,35 +63,6 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
   diskLimits,
   appLimits,
 ]
-
-/** What the limits of the spool do not say yet. */
-const ofSpool: Readonly<Record<keyof typeof spoolLimits, readonly [name: string, why: string]>> = {
-  stageBytes: [
-    'spool.stage',
-    'What a transaction holds in memory before it spills: 10,000 sessions in content × 64 KiB = 640 MiB at the very worst.',
-  ],
-  commitsWaitingMax: [
-    'spool.commits-waiting',
-    'Replies that wait for one flush: 10,000 sessions with one message each, and as many HTTP requests.',
-  ],
-  recycledSegmentsMax: [
-    'spool.recycled-segments',
-    'Files of segments that nobody needs any more, kept for the next ones: 4 × 64 MiB = 256 MiB per log.',
-  ],
-  openFilesMax: [
-    'spool.open-files',
-    'Segments kept open for reading: 64 × 64 MiB are a backlog of 4 GiB without an open per message.',
-  ],
-  carriedShareMax: [
-    'spool.carried-share',
-    'A segment with less living mail than this is emptied: copying an eighth frees seven.',
-  ],
-}
-
-const spool = Object.entries(spoolLimits).map(([key, limit]): Limit => {
-  const [name, why] = ofSpool[key as keyof typeof spoolLimits]
-  return { name, why, ...limit }
-})
 
 /** What could be held at one moment if every peer did its worst at once; the heap of the runtime is not in it. */
 function memory(config: Config): LimitTotal {
@@ -112,7 +86,9 @@ function memory(config: Config): LimitTotal {
         2 + intakeLogs(config),
         config.spool.windowBytes,
       ),
+      part('recipients that wait', shapeLimits.slotsMax.value, slotBytes),
       part('sessions: content before it spills, in its buffer', smtp.connectionsMax, 2 * spoolLimits.stageBytes.value),
+      part('buffers kept for content', intakeLogs(config), spoolLimits.stagePoolBytesMax.value),
       part('sessions: envelopes, headers in pieces, stuck clients', 1, shared),
       part('sessions: input behind a commit, and replies', smtp.connectionsMax, smtpInput + smtpReplies),
       part('sessions: a line under way', smtp.connectionsMax, smtpLimits.authLineBytesMax.value),
@@ -131,7 +107,7 @@ function memory(config: Config): LimitTotal {
         adminLimits.bodyBytesMax.value + adminLimits.headerBytesMax.value,
       ),
     ],
-    beside: 'and 48 B for each recipient that waits: 480 MB for ten million',
+    beside: `and the heap of the runtime. Of the queue only what is used is there: ${slotBytes} B × ten million recipients = 540 MB`,
   }
 }
 

@@ -57,3 +57,21 @@ export const strikesMax = limit({
   why: 'Messages over which the program has died, of 200 bytes each, read at the start and written at each death.',
   breach: 'the one that was struck longest ago is forgotten',
 })
+
+export const diskRestartMsMax = limit({
+  name: 'app.restart-disk',
+  value: 60 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'After a failed disk: 1 s, doubled up to this. Clients hear 421 meanwhile, and try again in minutes themselves.',
+  breach: 'the pause grows no more',
+})
+
+export const askMsMax = limit({
+  name: 'app.ask',
+  value: 5 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'How long a page of the admin API waits for figures of a thread that is busy: a third of what the command line waits (cli.answer).',
+  breach: 'answered without them',
+})

@@ -7,12 +7,10 @@ import { secondMs } from '../kernel/units.ts'
 import type { RecoveryReport } from '../spool/spool.ts'
 import type { EngineFigures, LiveRecipient, Place } from './exchange.ts'
 import type { Layout } from './layout.ts'
+import { diskRestartMsMax } from './limits.ts'
 import type { Log } from './log.ts'
 import { MailThreads, type MailThreadsOptions } from './mail-threads.ts'
 import { Strikes } from './strikes.ts'
-
-/** Back-off after a failed disk: 1 s, doubled up to a minute. */
-const restartMsMax = 60 * secondMs
 
 export type EngineState = 'starting' | 'ready' | 'draining' | 'degraded'
 
@@ -22,6 +20,9 @@ export interface SupervisorOptions extends Pick<MailThreadsOptions, 'entries'> {
   readonly log: Log
   readonly sandboxSink: Place | null
 }
+
+/** The pause after so many starts that failed in a row. */
+export const diskRestartMs = (failures: number): number => Math.min(diskRestartMsMax.value, secondMs * 2 ** failures)
 
 /** Does not keep the process alive. */
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref())
@@ -159,7 +160,7 @@ export class Supervisor {
     await delay(200)
     await this.#end(threads)
     while (!this.#stopping) {
-      await this.#refuseFor(Math.min(restartMsMax, secondMs * 2 ** this.#failures))
+      await this.#refuseFor(diskRestartMs(this.#failures))
       if (this.#stopping) return
       this.#failures += 1
       this.restarts += 1

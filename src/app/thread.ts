@@ -1,6 +1,6 @@
 /** One thread that main talks to. */
 import { Worker } from 'node:worker_threads'
-import { systemClock } from '../kernel/clock.ts'
+import { type Clock, systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { secondMs } from '../kernel/units.ts'
 import type {
@@ -13,8 +13,7 @@ import type {
   ThreadLog,
   ToThread,
 } from './exchange.ts'
-
-const patienceMs = 5 * secondMs
+import { askMsMax } from './limits.ts'
 
 export type Role = 'scheduler' | 'intake' | 'deliver' | 'log'
 
@@ -47,6 +46,7 @@ export class Thread {
   /** Rejects when it cannot start, with the cure, or dies before it has. */
   readonly ready: Promise<Ready>
   readonly #options: ThreadOptions
+  readonly #clock: Clock
   readonly #asked = new Map<number, (answer: Answer | null) => void>()
   #nextAsk = 1
   #isReady: (ready: Ready) => void = () => {}
@@ -55,8 +55,9 @@ export class Thread {
   #error: Error | null = null
   #ended = false
 
-  constructor(options: ThreadOptions) {
+  constructor(options: ThreadOptions, clock: Clock = systemClock) {
     this.#options = options
+    this.#clock = clock
     this.name = options.name
     this.worker = new Worker(options.entry, { name: options.name, workerData: options.data })
     this.ready = new Promise<Ready>((resolve, reject) => {
@@ -83,7 +84,7 @@ export class Thread {
         this.#asked.delete(ask)
         resolve(answer)
       }
-      const late = systemClock.after(patienceMs, () => answered(null))
+      const late = this.#clock.after(askMsMax.value, () => answered(null))
       this.#asked.set(ask, answered)
       this.post(question(ask))
     })
@@ -94,7 +95,7 @@ export class Thread {
     if (this.#ended) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onDrained = resolve
-      systemClock.after(deadlineMs + secondMs, resolve)
+      this.#clock.after(deadlineMs + secondMs, resolve)
       this.post({ kind: 'drain', deadlineMs })
     })
   }

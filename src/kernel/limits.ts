@@ -13,6 +13,6 @@ export interface Limit {
   readonly breach: string
 }
 
-export function limit<const L extends Omit<Limit, 'name' | 'why'>>(definition: L): L {
+export function limit<const L extends Limit>(definition: L): L {
   return Object.freeze(definition)
 }

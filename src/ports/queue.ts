@@ -9,8 +9,8 @@ export interface QueueSource {
   writeRows(from: number, into: Buffer): { readonly next: number; readonly bytes: number }
   /** Every flow that a row may refer to. */
   flows(): Iterable<QueueFlow>
-  /** What was learned about destinations: small, and JSON. */
-  learned(): unknown
+  /** What was learned about destinations: JSON, a few KB each. */
+  learned(): Iterable<unknown>
   /** Slots whose record lies in [from, to) of a log, and that nobody is reading at the moment. */
   slotsIn(log: number, from: number, to: number): readonly SlotPlace[]
   /** The record of this slot's submission was copied; false when the slot has moved on meanwhile. */
@@ -29,7 +29,7 @@ export interface QueueSink {
   restore(row: QueueRow, domain: string, tenant: string): void
   /** Records that recovery wrote again, by number. */
   relocateAll(moved: ReadonlyMap<number, { readonly place: number; readonly span: number }>): void
-  restoreLearned(learned: unknown): void
+  restoreLearned(learned: readonly unknown[]): void
 }
 
 /** Told of every place that a slot begins or ceases to point to, so that no segment is used again too early. */

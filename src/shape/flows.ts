@@ -8,22 +8,19 @@
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { none } from '../kernel/timer-wheel.ts'
 import type { Random } from '../kernel/random.ts'
-import { minuteMs, secondMs } from '../kernel/units.ts'
+import { secondMs } from '../kernel/units.ts'
 import type { DeliveryReport } from '../model/grant.ts'
 import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
+import { ringMax, sitePauseMsMax, sitePauseMsMin } from './limits.ts'
 import type { Slots } from './slots.ts'
 
 /** Recipients that a tenant sends before its neighbour's turn, at one site. */
 export const tenantQuantum = 10
-/** A site-wide failure closes the site for this long, doubled for each further one in a row. */
-const closedMsMin = 30 * secondMs
-const closedMsMax = 15 * minuteMs
 const decreaseEveryMs = 10 * secondMs
 /** Waits shorter than this are not worth a connection. */
 const patienceMs = 10
 const silenceMs = 50
-const ringMax = 10_000_000
 
 /** What a tenant's waiting recipients take on disk. */
 export interface TenantUse {
@@ -71,7 +68,8 @@ export interface LearnedSite {
 export class SiteQueue {
   readonly site: Site
   readonly tenants = new Map<string, TenantQueue>()
-  readonly ring = new BoundedQueue<TenantQueue>(ringMax)
+  readonly ring: BoundedQueue<TenantQueue>
+  readonly #ringMax: number
   inFlight = 0
   /** Of these, the ones that wait behind another on its connection. */
   ahead = 0
@@ -97,8 +95,10 @@ export class SiteQueue {
   /** Was given something to send, and has not been looked at since. */
   filled = false
 
-  constructor(site: Site, nowMs: number, learned?: LearnedSite) {
+  constructor(site: Site, nowMs: number, learned?: LearnedSite, ringSize: number = ringMax.value) {
     this.site = site
+    this.ring = new BoundedQueue(ringSize)
+    this.#ringMax = ringSize
     this.window = site.connectionsMax
     this.reportedMs = nowMs
     if (learned === undefined) return
@@ -106,7 +106,8 @@ export class SiteQueue {
     this.failures = learned.failures
     this.serviceMs = learned.serviceMs
     // The clock may have been wrong when that was written.
-    if (learned.closedUntilMs > nowMs) this.closedUntilMs = Math.min(learned.closedUntilMs, nowMs + closedMsMax)
+    if (learned.closedUntilMs > nowMs)
+      this.closedUntilMs = Math.min(learned.closedUntilMs, nowMs + sitePauseMsMax.value)
   }
 
   /** Null when it is what is assumed of any site. */
@@ -161,7 +162,7 @@ export class SiteQueue {
     if (working) return false
     this.window = 1
     this.failures += 1
-    const pauseMs = Math.min(closedMsMax, closedMsMin * 2 ** (this.failures - 1))
+    const pauseMs = Math.min(sitePauseMsMax.value, sitePauseMsMin.value * 2 ** (this.failures - 1))
     this.closedUntilMs = nowMs + pauseMs * (0.75 + random.fraction() / 2)
     return true
   }
@@ -180,20 +181,20 @@ export class SiteQueue {
     this.lastReply = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.enhanced} ${outcome.text}`
   }
 
-  /** A flow with something to send takes its place. */
+  /** A flow with something to send takes its place, if there is one. */
   join(flow: Flow): void {
     if (flow.ring !== null || flow.size === 0) return
     let tenant = this.tenants.get(flow.tenant)
     if (tenant === undefined) {
-      tenant = { tenant: flow.tenant, flows: new BoundedQueue(ringMax), credit: tenantQuantum, inRing: false }
+      tenant = { tenant: flow.tenant, flows: new BoundedQueue(this.#ringMax), credit: tenantQuantum, inRing: false }
       this.tenants.set(flow.tenant, tenant)
     }
-    flow.ring = tenant
-    tenant.flows.push(flow)
-    if (tenant.inRing) return
-    tenant.inRing = true
-    tenant.credit = tenantQuantum
-    this.ring.push(tenant)
+    if (!tenant.inRing) {
+      if (!this.ring.push(tenant)) return
+      tenant.inRing = true
+      tenant.credit = tenantQuantum
+    }
+    if (tenant.flows.push(flow)) flow.ring = tenant
   }
 
   /** The flow whose turn it is, or null when nothing waits. */

@@ -3,11 +3,10 @@ import { emptyRow, queueRowBytes, type QueueFlow, writeQueueRow } from '../model
 import { logOf, logsMax } from '../model/submission.ts'
 import type { QueueSink, QueueSource, SlotPlace } from '../ports/queue.ts'
 import type { LearnedSite } from './flows.ts'
+import { learnedSitesMax } from './limits.ts'
 import type { Scheduler } from './scheduler.ts'
 import { mayBeDuplicateFlag, type Slots, slotStates } from './slots.ts'
 
-/** Sites whose state differs from what is assumed of any; more than this many are learned anew. */
-const learnedSitesMax = 10_000
 /** Acceptance is put in order by this many steps between the oldest and the youngest. */
 const orderBuckets = 65_536
 
@@ -83,7 +82,7 @@ function learnedOf({ sites, learned }: Scheduler): [string, LearnedSite][] {
   const all: [string, LearnedSite][] = []
   for (const { site, learned: now } of sites.values()) if (now !== null) all.push([site.name, now])
   for (const [name, before] of learned) all.push([name, before])
-  return all.slice(0, learnedSitesMax)
+  return all.slice(0, learnedSitesMax.value)
 }
 
 function slotsIn(slots: Slots, log: number, from: number, to: number): SlotPlace[] {

@@ -2,9 +2,8 @@
 import type { RetryConfig } from '../config/compiled.ts'
 import type { Random } from '../kernel/random.ts'
 import { formatDuration, secondMs } from '../kernel/units.ts'
+import { outcomeTextMax } from '../model/limits.ts'
 import type { Outcome } from '../model/outcome.ts'
-
-const outcomeTextMax = 512
 
 export class RetrySchedule {
   readonly #config: RetryConfig
@@ -41,7 +40,7 @@ export class RetrySchedule {
       stage: 'route',
       code: 0,
       enhanced: '5.4.7',
-      text: `not delivered within ${span}, after ${attempts} attempts${met}`.slice(0, outcomeTextMax),
+      text: `not delivered within ${span}, after ${attempts} attempts${met}`.slice(0, outcomeTextMax.value),
     }
   }
 

@@ -20,6 +20,7 @@ import {
   type TenantUse,
 } from './flows.ts'
 import { inOrderOfAcceptance } from './image.ts'
+import { aheadServiceMsMax, attemptsMax, hungrySitesMax, ringMax } from './limits.ts'
 import { RetrySchedule } from './retry.ts'
 import { mayBeDuplicateFlag, Slots, type SlotState, slotStates } from './slots.ts'
 
@@ -82,14 +83,13 @@ export interface SchedulerOptions {
   readonly recipientsPerTransaction: number
   readonly random: Random
   readonly nowMs: number
+  /** Smaller in tests. */
+  readonly hungrySitesMax?: number
+  readonly ringMax?: number
 }
 
 const sweepEveryMs = minuteMs
 const forgottenAfterMs = hourMs
-/** What riding along may cost a message: one transaction of the site. */
-const aheadServiceMsMax = 250
-/** Attempts are stored in 16 bits; at one a second that is 18 hours' worth, and from there on the number stands still. */
-const attemptsMax = 0xffff
 
 const noAttempt = (nowMs: number): Attempt => ({
   startedAtMs: nowMs,
@@ -122,7 +122,8 @@ export class Scheduler {
   /** Numbers of flows that are forgotten. */
   readonly #freeFlows: number[] = []
   readonly #closed = new Set<SiteQueue>()
-  readonly #hungry = new BoundedQueue<SiteQueue>(1_000_000)
+  readonly #hungry: BoundedQueue<SiteQueue>
+  readonly #ringMax: number
   /** Sites that were given something to send in this step. */
   readonly #filled: SiteQueue[] = []
   #actions: ShapeAction[] = []
@@ -140,6 +141,8 @@ export class Scheduler {
     this.#retry = new RetrySchedule(options.retry, options.random)
     this.#connectionsMax = options.connectionsMax
     this.#recipientsPerTransaction = options.recipientsPerTransaction
+    this.#hungry = new BoundedQueue(options.hungrySitesMax ?? hungrySitesMax.value)
+    this.#ringMax = options.ringMax ?? ringMax.value
     this.#random = options.random
     this.#wheel = new TimerWheel(options.nowMs)
     this.#sweptAtMs = options.nowMs
@@ -344,10 +347,19 @@ export class Scheduler {
     this.#dispatch(queue, nowMs)
   }
 
+  /** Flows that once found their ring full. */
+  #joinAgain(destination: Destination, nowMs: number): void {
+    for (const flow of destination.flows) {
+      if (flow.ring !== null || flow.size === 0) continue
+      if (destination.validUntilMs > nowMs) destination.queue?.join(flow)
+      else this.#askRoute(destination)
+    }
+  }
+
   #siteQueue(site: Site, nowMs: number): SiteQueue {
     let queue = this.sites.get(site.id)
     if (queue !== undefined) return queue
-    queue = new SiteQueue(site, nowMs, this.learned.get(site.name))
+    queue = new SiteQueue(site, nowMs, this.learned.get(site.name), this.#ringMax)
     this.learned.delete(site.name)
     this.sites.set(site.id, queue)
     if (!queue.open) this.#closed.add(queue)
@@ -400,7 +412,7 @@ export class Scheduler {
     const queue = this.#siteQueue(before.site, nowMs)
     if (this.#hold || !queue.open || queue.connections > queue.window) return
     // Behind a slow answer a message would wait although another connection is free for it.
-    if (queue.serviceMs > aheadServiceMsMax) return
+    if (queue.serviceMs > aheadServiceMsMax.value) return
     // Pairs, never rows of three.
     if (this.#successors.has(before.id) || this.#predecessors.has(before.id)) return
     // A connection that is always kept busy would never come free for another site.
@@ -536,7 +548,7 @@ export class Scheduler {
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i] as number
       const outcome = outcomes[i] as Outcome
-      const attempts = Math.min((this.slots.attempts[slot] as number) + 1, attemptsMax)
+      const attempts = Math.min((this.slots.attempts[slot] as number) + 1, attemptsMax.value)
       const recipient = this.slots.recipient[slot] as number
       const mayBeDuplicate = this.slots.flags[slot] === mayBeDuplicateFlag
       if (outcome.kind === 'delivered' || outcome.kind === 'bounced' || outcome.kind === 'expired') {
@@ -552,7 +564,7 @@ export class Scheduler {
           { recipient, attempt: attempts, outcome, nextAttemptAtMs: nowMs, mayBeDuplicate },
           {
             recipient,
-            attempt: Math.min(attempts + 1, attemptsMax),
+            attempt: Math.min(attempts + 1, attemptsMax.value),
             outcome: this.#retry.expired(attempts, last),
             nextAttemptAtMs: 0,
             mayBeDuplicate: mayBeDuplicate || outcome.kind === 'uncertain',
@@ -617,7 +629,7 @@ export class Scheduler {
       const outcome = this.#retry.expired(attempts, '')
       const mayBeDuplicate = slots.flags[slot] === mayBeDuplicateFlag
       const recipients = [
-        { recipient, attempt: Math.min(attempts + 1, attemptsMax), outcome, nextAttemptAtMs: 0, mayBeDuplicate },
+        { recipient, attempt: Math.min(attempts + 1, attemptsMax.value), outcome, nextAttemptAtMs: 0, mayBeDuplicate },
       ]
       this.#actions.push({
         kind: 'settle',
@@ -637,7 +649,10 @@ export class Scheduler {
       if (idle && destination.validUntilMs < before) {
         this.#destinations.delete(domain)
         for (const flow of destination.flows) this.#freeFlows.push(flow.id)
-      } else if (destination.queue !== null) used.add(destination.queue)
+      } else if (destination.queue !== null) {
+        used.add(destination.queue)
+        this.#joinAgain(destination, nowMs)
+      }
     }
     for (const [id, queue] of this.sites) {
       // Connections of a forgotten site must be closed before its number goes to another one, which an hour makes sure of.

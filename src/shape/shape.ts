@@ -19,6 +19,7 @@ export {
   type ShapeAction,
   type ShapeEvent,
 } from './scheduler.ts'
-export { slotStates } from './slots.ts'
+export * as shapeLimits from './limits.ts'
+export { slotBytes, slotStates } from './slots.ts'
 export { queueImage } from './image.ts'
 export type { SiteQueue } from './flows.ts'

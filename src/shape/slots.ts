@@ -16,47 +16,59 @@ export type SlotState = (typeof slotStates)[keyof typeof slotStates]
 export const mayBeDuplicateFlag = 1
 
 const growBy = 65_536
-
-const column = (bytesPerSlot: number): ArrayBuffer =>
-  new ArrayBuffer(0, { maxByteLength: slotsMax.value * bytesPerSlot })
+export const slotBytes = 54
 
 export class Slots {
-  readonly number = new Float64Array(column(8))
-  readonly place = new Float64Array(column(8))
-  readonly acceptedAtMs = new Float64Array(column(8))
-  readonly nextAtMs = new Float64Array(column(8))
-  readonly flow = new Uint32Array(column(4))
-  readonly recipient = new Uint32Array(column(4))
+  readonly number: Float64Array
+  readonly place: Float64Array
+  readonly acceptedAtMs: Float64Array
+  readonly nextAtMs: Float64Array
+  readonly flow: Uint32Array
+  readonly recipient: Uint32Array
   /** This recipient's share of what is stored. */
-  readonly bytes = new Uint32Array(column(4))
-  readonly next = new Uint32Array(column(4))
-  readonly attempts = new Uint16Array(column(2))
+  readonly bytes: Uint32Array
+  readonly next: Uint32Array
+  readonly attempts: Uint16Array
   /** How many segments before the record's hold chunks of it. */
-  readonly span = new Uint16Array(column(2))
-  readonly state = new Uint8Array(column(1))
-  readonly flags = new Uint8Array(column(1))
+  readonly span: Uint16Array
+  readonly state: Uint8Array
+  readonly flags: Uint8Array
   /** Slots by state, for the queue's figures. */
   readonly counts = new Float64Array(5)
-  readonly #columns = [
-    this.number,
-    this.place,
-    this.acceptedAtMs,
-    this.nextAtMs,
-    this.flow,
-    this.recipient,
-    this.bytes,
-    this.next,
-    this.attempts,
-    this.span,
-    this.state,
-    this.flags,
-  ]
+  readonly #columns: { readonly buffer: ArrayBuffer; readonly BYTES_PER_ELEMENT: number }[] = []
+  readonly #slotsMax: number
   #free = none
   #used = 0
 
+  /** @param recipientsMax fewer in tests */
+  constructor(recipientsMax: number = slotsMax.value) {
+    this.#slotsMax = recipientsMax
+    this.number = this.#column(Float64Array)
+    this.place = this.#column(Float64Array)
+    this.acceptedAtMs = this.#column(Float64Array)
+    this.nextAtMs = this.#column(Float64Array)
+    this.flow = this.#column(Uint32Array)
+    this.recipient = this.#column(Uint32Array)
+    this.bytes = this.#column(Uint32Array)
+    this.next = this.#column(Uint32Array)
+    this.attempts = this.#column(Uint16Array)
+    this.span = this.#column(Uint16Array)
+    this.state = this.#column(Uint8Array)
+    this.flags = this.#column(Uint8Array)
+  }
+
+  #column<C extends { readonly buffer: ArrayBuffer; readonly BYTES_PER_ELEMENT: number }>(Column: {
+    new (buffer: ArrayBuffer): C
+    readonly BYTES_PER_ELEMENT: number
+  }): C {
+    const column = new Column(new ArrayBuffer(0, { maxByteLength: this.#slotsMax * Column.BYTES_PER_ELEMENT }))
+    this.#columns.push(column)
+    return column
+  }
+
   /** There is hardly room for what is on its way. */
   get full(): boolean {
-    return this.live >= slotsMax.value * slotsAcceptedShare
+    return this.live >= this.#slotsMax * slotsAcceptedShare.value
   }
 
   /** Slots ever handed out: scans go up to here. */
@@ -102,8 +114,8 @@ export class Slots {
 
   /** In place: nothing is copied, and what was not used yet is not resident. */
   #grow(): void {
-    invariant(this.state.length < slotsMax.value, 'the queue is full')
-    const size = this.state.length + growBy
+    invariant(this.state.length < this.#slotsMax, 'the queue is full')
+    const size = Math.min(this.#slotsMax, this.state.length + growBy)
     for (const { buffer, BYTES_PER_ELEMENT } of this.#columns) buffer.resize(size * BYTES_PER_ELEMENT)
   }
 }

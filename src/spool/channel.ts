@@ -11,6 +11,7 @@
  * A byte at position p lies in the window at p mod windowBytes. Positions are 64-bit in shared memory, doubles elsewhere.
  */
 import { invariant } from '../kernel/assert.ts'
+import { freeRingMax, segmentRingMax } from './limits.ts'
 
 const words = {
   closedTo: 0,
@@ -24,10 +25,8 @@ const words = {
   count: 8,
 } as const
 const flags = { work: 0, done: 1, state: 2, freeMiB: 3, open: 4, freeHead: 5, freeTail: 6, count: 8 } as const
-const segmentRingSize = 64
 /** Per segment: segment number, salt, first batch, creation time, end of what came before. */
 const segmentFields = 5
-const freeRingSize = 64
 const nothingPinned = -1n
 
 export interface SegmentPlan {
@@ -56,7 +55,7 @@ export function makeChannelMemory(name: string, segmentBytes: number, windowByte
     'window and segment must divide each other',
   )
   const control = new SharedArrayBuffer(
-    words.count * 8 + flags.count * 4 + (segmentRingSize * segmentFields + freeRingSize) * 8,
+    words.count * 8 + flags.count * 4 + (segmentRingMax.value * segmentFields + freeRingMax.value) * 8,
   )
   return { name, segmentBytes, windowBytes, control, window: new SharedArrayBuffer(windowBytes) }
 }
@@ -82,8 +81,8 @@ export class Channel {
     const segmentsAt = words.count * 8 + flags.count * 4
     this.#words = new BigInt64Array(memory.control, 0, words.count)
     this.flags = new Int32Array(memory.control, words.count * 8, flags.count)
-    this.#segments = new Float64Array(memory.control, segmentsAt, segmentRingSize * segmentFields)
-    this.#free = new Float64Array(memory.control, segmentsAt + this.#segments.byteLength, freeRingSize)
+    this.#segments = new Float64Array(memory.control, segmentsAt, segmentRingMax.value * segmentFields)
+    this.#free = new Float64Array(memory.control, segmentsAt + this.#segments.byteLength, freeRingMax.value)
   }
 
   get closedTo(): number {
@@ -208,8 +207,8 @@ export class Channel {
   /** Reclaimer: nothing needs this segment's file any more. False when the log thread has not taken the last 64 yet: try again later. */
   offerFree(segment: number): boolean {
     const tail = Atomics.load(this.flags, flags.freeTail)
-    if (tail - Atomics.load(this.flags, flags.freeHead) === freeRingSize) return false
-    this.#free[tail % freeRingSize] = segment
+    if (tail - Atomics.load(this.flags, flags.freeHead) === freeRingMax.value) return false
+    this.#free[tail % freeRingMax.value] = segment
     Atomics.store(this.flags, flags.freeTail, tail + 1)
     return true
   }
@@ -218,14 +217,14 @@ export class Channel {
   takeFree(): number | null {
     const head = Atomics.load(this.flags, flags.freeHead)
     if (head === Atomics.load(this.flags, flags.freeTail)) return null
-    const segment = this.#free[head % freeRingSize] as number
+    const segment = this.#free[head % freeRingMax.value] as number
     Atomics.store(this.flags, flags.freeHead, head + 1)
     return segment
   }
 
   /** Owner: what the log thread must write into the header of this segment before its first batch. */
   planSegment(plan: SegmentPlan): void {
-    const at = (plan.segment % segmentRingSize) * segmentFields
+    const at = (plan.segment % segmentRingMax.value) * segmentFields
     this.#segments[at] = plan.segment
     this.#segments[at + 1] = plan.salt
     this.#segments[at + 2] = plan.firstBatch
@@ -234,7 +233,7 @@ export class Channel {
   }
 
   segmentPlan(segment: number): SegmentPlan {
-    const at = (segment % segmentRingSize) * segmentFields
+    const at = (segment % segmentRingMax.value) * segmentFields
     const fields = this.#segments
     invariant(fields[at] === segment, `log ${this.name}: segment ${segment} was never planned`)
     return {

@@ -7,13 +7,8 @@
  *   scheduler   sees it                        done → idle
  */
 import type { Disk, DiskFile } from '../ports/disk.ts'
-import {
-  checkpointDirectoryPath,
-  checkpointPath,
-  listCheckpoints,
-  rangeBytesMax,
-  rangeHeaderBytes,
-} from './checkpoint.ts'
+import { checkpointDirectoryPath, checkpointPath, listCheckpoints, rangeHeaderBytes } from './checkpoint.ts'
+import { rangeBytesMax } from './limits.ts'
 
 const words = { state: 0, first: 1, last: 2, bytes: 3, number: 4, count: 8 } as const
 const states = { idle: 0, asked: 1, done: 2, failed: 3 } as const
@@ -25,7 +20,7 @@ export interface CheckpointMemory {
 
 export const makeCheckpointMemory = (): CheckpointMemory => ({
   control: new SharedArrayBuffer(words.count * 4),
-  buffer: new SharedArrayBuffer(rangeHeaderBytes + rangeBytesMax),
+  buffer: new SharedArrayBuffer(rangeHeaderBytes + rangeBytesMax.value),
 })
 
 /** The scheduler's end. */

@@ -1,7 +1,7 @@
 /**
  * The bytes of a checkpoint: the queue as it was while the file was written, and the positions from which the logs must be read again on top of it.
  *
- *   file    [ range | range | … | range ]        head, rows…, flows…, learned, end
+ *   file    [ range | range | … | range ]        head, rows…, flows…, learned…, end
  *   range   kind u32 | index u32 | payload bytes u32 | CRC-32 over the three and the payload, begun with the checkpoint's number
  *
  * The queue goes on while it is written, so rows are not all of one moment. Reading the logs again makes up for it: a row that is there already is
@@ -10,19 +10,18 @@
  * A checkpoint without its end, or with any bad byte, is none: then the one before it serves, with more of the logs to read.
  */
 import { crc32 } from 'node:zlib'
-import { MiB } from '../kernel/units.ts'
+import { invariant } from '../kernel/assert.ts'
 import type { QueueFlow } from '../model/queue.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
 import { checkpointDirectory, spoolRoot } from './files.ts'
+import { partBytesMax, rangeBytesMax } from './limits.ts'
 import type { KnownLog } from './recovery.ts'
 
 export const rangeHeaderBytes = 16
-/** One write of the log thread between two commits. */
-export const rangeBytesMax = MiB
 const version = 1
 
 export const rangeKinds = { head: 1, rows: 2, flows: 3, learned: 4, end: 5 } as const
-type RangeKind = (typeof rangeKinds)[keyof typeof rangeKinds]
+export type RangeKind = (typeof rangeKinds)[keyof typeof rangeKinds]
 
 /** A log as the checkpoint knows it. */
 export interface CheckpointLog extends KnownLog {
@@ -48,7 +47,7 @@ export interface Checkpoint {
   readonly path: string
   readonly head: CheckpointHead
   readonly flows: ReadonlyMap<number, QueueFlow>
-  readonly learned: unknown
+  readonly learned: readonly unknown[]
   readonly rows: number
   readonly bytes: number
 }
@@ -82,8 +81,31 @@ function rangeCrc(bytes: Buffer, payloadBytes: number, checkpoint: number): numb
   return crc32(payload, crc32(bytes.subarray(0, 12), checkpoint % 2 ** 32))
 }
 
-export function sealJson(buffer: Buffer, kind: RangeKind, index: number, value: unknown, checkpoint: number): number {
-  return sealRange(buffer, kind, index, buffer.write(JSON.stringify(value), rangeHeaderBytes, 'utf8'), checkpoint)
+export function sealJson(buffer: Buffer, kind: RangeKind, index: number, json: string, checkpoint: number): number {
+  const bytes = Buffer.byteLength(json)
+  invariant(bytes <= rangeBytesMax.value, `a range of ${bytes} bytes`)
+  return sealRange(buffer, kind, index, buffer.write(json, rangeHeaderBytes, 'utf8'), checkpoint)
+}
+
+/** JSON arrays that together hold all entries. */
+export function* jsonParts(entries: Iterable<unknown>): Generator<string, undefined> {
+  let part: string[] = []
+  let bytes = 0
+  for (const entry of entries) {
+    const json = JSON.stringify(entry)
+    part.push(json)
+    bytes += Buffer.byteLength(json) + 1
+    if (bytes < partBytesMax.value) continue
+    yield `[${part.join(',')}]`
+    part = []
+    bytes = 0
+  }
+  if (part.length > 0) yield `[${part.join(',')}]`
+}
+
+/** As they stand in a checkpoint. */
+export function* flowEntries(flows: Iterable<QueueFlow>): Generator<readonly [number, string, string], undefined> {
+  for (const { id, domain, tenant } of flows) yield [id, domain, tenant]
 }
 
 /** Numbers of the files that are there, rising, whole or not. */
@@ -97,7 +119,7 @@ export function listCheckpoints(disk: Disk): number[] {
 /** All of it checked, without its rows; null when it is not whole. */
 export function readCheckpoint(disk: Disk, number: number): Checkpoint | null {
   let head: CheckpointHead | null = null
-  let learned: unknown = null
+  const learned: unknown[] = []
   let end: CheckpointEnd | null = null
   let ranges = 0
   const flows = new Map<number, QueueFlow>()
@@ -106,7 +128,7 @@ export function readCheckpoint(disk: Disk, number: number): Checkpoint | null {
     if (kind === rangeKinds.rows) return
     const value: unknown = JSON.parse(payload.toString('utf8'))
     if (kind === rangeKinds.head) head = value as CheckpointHead
-    else if (kind === rangeKinds.learned) learned = value
+    else if (kind === rangeKinds.learned) for (const entry of value as unknown[]) learned.push(entry)
     else if (kind === rangeKinds.flows)
       for (const [id, domain, tenant] of value as [number, string, string][]) flows.set(id, { id, domain, tenant })
     else end = value as CheckpointEnd
@@ -135,7 +157,7 @@ function eachRange(disk: Disk, number: number, onRange: (kind: RangeKind, payloa
   }
   try {
     const size = file.size()
-    const buffer = Buffer.alloc(Math.min(size, rangeHeaderBytes + rangeBytesMax))
+    const buffer = Buffer.alloc(Math.min(size, rangeHeaderBytes + rangeBytesMax.value))
     let at = 0
     for (let index = 0; at < size; index++) {
       const bytes = file.readAt(buffer, 0, Math.min(buffer.length, size - at), at)

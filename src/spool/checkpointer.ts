@@ -1,27 +1,29 @@
 /**
  * Writes the queue down while it goes on, and reclaims what lies behind.
  *
- *   idle ──logs have grown──▶ rows ─▶ flows ─▶ settling ─▶ ending ─▶ idle: reclaim
+ *   idle ──logs have grown──▶ rows ─▶ flows ─▶ learned ─▶ settling ─▶ ending ─▶ idle: reclaim
  *                              a MiB per step, when the log thread has written the one before
  *
  * `settling`: rows may show outcomes that are not on disk yet. The file gets its end only when they are, or a crash would leave a queue that
  * has forgotten a recipient whose end no log tells.
  */
 import type { Clock } from '../kernel/clock.ts'
-import { MiB } from '../kernel/units.ts'
-import { type QueueFlow, queueRowBytes } from '../model/queue.ts'
+import { queueRowBytes } from '../model/queue.ts'
 import type { QueueSource } from '../ports/queue.ts'
 import {
   type CheckpointHead,
   type CheckpointLog,
+  flowEntries,
+  jsonParts,
   newHead,
-  rangeBytesMax,
   rangeHeaderBytes,
+  type RangeKind,
   rangeKinds,
   sealJson,
   sealRange,
 } from './checkpoint.ts'
 import type { CheckpointPort } from './checkpoint-files.ts'
+import { rangeBytesMax } from './limits.ts'
 
 /** What the checkpointer needs of the logs. */
 export interface CheckpointLogs {
@@ -48,9 +50,6 @@ export interface CheckpointerOptions {
 
 type Phase = 'idle' | 'rows' | 'flows' | 'learned' | 'settling' | 'ending'
 
-/** Flows per range: a domain has at most 255 octets, and a tenant's name is short. */
-const flowBytesMax = MiB / 2
-
 export class Checkpointer {
   readonly #options: CheckpointerOptions
   #phase: Phase = 'idle'
@@ -62,7 +61,8 @@ export class Checkpointer {
   #rows = 0
   #bytes = 0
   #slot = 0
-  #flows: Iterator<QueueFlow> | null = null
+  /** Ranges of the phase that are still to be written. */
+  #parts: Iterator<string, undefined> | null = null
   #lastBytes: number
   #grownAtStart: number
 
@@ -99,14 +99,18 @@ export class Checkpointer {
       case 'rows':
         return this.#writeRows()
       case 'flows':
-        return this.#writeFlows()
+        if (this.#writePart(rangeKinds.flows)) return
+        this.#phase = 'learned'
+        this.#parts = jsonParts(this.#options.source.learned())
+        return this.step()
       case 'learned':
+        if (this.#writePart(rangeKinds.learned)) return
         this.#phase = 'settling'
-        return this.#json(rangeKinds.learned, this.#options.source.learned())
+        return this.step()
       case 'settling':
         if (!this.#options.logs.settled()) return
         this.#phase = 'ending'
-        return this.#json(rangeKinds.end, { ranges: this.#ranges + 1, rows: this.#rows })
+        return this.#json(rangeKinds.end, JSON.stringify({ ranges: this.#ranges + 1, rows: this.#rows }))
       case 'ending':
         return
     }
@@ -125,41 +129,35 @@ export class Checkpointer {
     this.#head = newHead(this.#number, clock.nowMs(), logs.positions())
     this.#ranges = this.#rows = this.#bytes = this.#slot = 0
     this.#phase = 'rows'
-    this.#json(rangeKinds.head, this.#head)
+    this.#json(rangeKinds.head, JSON.stringify(this.#head))
   }
 
   #writeRows(): void {
     const { source, port } = this.#options
     const { next, bytes } = source.writeRows(
       this.#slot,
-      port.buffer.subarray(rangeHeaderBytes, rangeHeaderBytes + rangeBytesMax),
+      port.buffer.subarray(rangeHeaderBytes, rangeHeaderBytes + rangeBytesMax.value),
     )
     this.#slot = next
     if (next === -1) {
       this.#phase = 'flows'
       // After the rows: what they refer to is among them.
-      this.#flows = source.flows()[Symbol.iterator]()
+      this.#parts = jsonParts(flowEntries(source.flows()))
     }
     this.#rows += bytes / queueRowBytes
     if (bytes > 0) this.#hand(sealRange(port.buffer, rangeKinds.rows, this.#ranges, bytes, this.#number))
   }
 
-  #writeFlows(): void {
-    const part: [number, string, string][] = []
-    for (let bytes = 0; bytes < flowBytesMax; ) {
-      const { done, value } = (this.#flows as Iterator<QueueFlow, undefined>).next()
-      if (done === true || value === undefined) {
-        this.#phase = 'learned'
-        break
-      }
-      part.push([value.id, value.domain, value.tenant])
-      bytes += 32 + 2 * (value.domain.length + value.tenant.length)
-    }
-    this.#json(rangeKinds.flows, part)
+  /** False when there was none left. */
+  #writePart(kind: RangeKind): boolean {
+    const { done, value } = (this.#parts as Iterator<string, undefined>).next()
+    if (done === true) return false
+    this.#json(kind, value)
+    return true
   }
 
-  #json(kind: (typeof rangeKinds)[keyof typeof rangeKinds], value: unknown): void {
-    this.#hand(sealJson(this.#options.port.buffer, kind, this.#ranges, value, this.#number))
+  #json(kind: RangeKind, json: string): void {
+    this.#hand(sealJson(this.#options.port.buffer, kind, this.#ranges, json, this.#number))
   }
 
   #hand(bytes: number): void {

@@ -17,9 +17,8 @@ export function segmentOfFile(name: string): number | null {
   return match === null ? null : Number(match[1])
 }
 
-/** Numbers of logs, as they stand in places and numbers. */
+/** As it stands in places and numbers; those below it are intake logs. */
 export const stragglerLogNumber = logsMax - 2
-const intakeLogsMax = logsMax - 2
 
 export const intakeLogName = (log: number): string => `intake-${log}`
 export const outcomeLog = 'outcome-0'
@@ -32,8 +31,8 @@ export const mailLogName = (log: number): string => (log === stragglerLogNumber 
 export function mailLogNumber(name: string): number | null {
   if (name === stragglerLog) return stragglerLogNumber
   const match = /^intake-(\d{1,2})$/.exec(name)
-  const log = match === null ? intakeLogsMax : Number(match[1])
-  return log < intakeLogsMax ? log : null
+  const log = match === null ? stragglerLogNumber : Number(match[1])
+  return log < stragglerLogNumber ? log : null
 }
 
 export const checkpointDirectory = 'checkpoint'

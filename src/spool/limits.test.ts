@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
 import { headFor, openRig, smallSpool, type SpoolRig, submit } from '../../test/support/spool-rig.ts'
 import { VirtualClock } from '../kernel/clock.ts'
+import { BufferPool } from '../kernel/buffer-pool.ts'
 import { KiB, MiB } from '../kernel/units.ts'
 import { isFailure, type Transaction } from '../ports/submissions.ts'
 import { inLog, valueOf } from '../model/submission.ts'
@@ -12,10 +13,18 @@ import { Carrier } from './carry.ts'
 import { Checkpointer } from './checkpointer.ts'
 import { CheckpointPort, makeCheckpointMemory } from './checkpoint-files.ts'
 import { formatVersion, segmentHeaderBytes, writeSegmentHeader } from './layout.ts'
-import { carriedShareMax, commitsWaitingMax, openFilesMax, recycledSegmentsMax, stageBytes } from './limits.ts'
+import {
+  carriedShareMax,
+  commitsWaitingMax,
+  openFilesMax,
+  recycledSegmentsMax,
+  stageBytes,
+  stagePoolBytesMax,
+} from './limits.ts'
 import type { LogSegments } from './pins.ts'
 import { RecordReader } from './reader.ts'
 import { type Arrival, type Channel, spoolRoot } from './spool.ts'
+import { stageBuffers } from './stage-buffers.ts'
 
 const around = (value: number): [number, number, number] => [value - 1, value, value + 1]
 
@@ -38,6 +47,17 @@ test('limit spool.stage: a transaction with 64 KiB spills, with one octet less i
     begin(rig).append(Buffer.alloc(bytes), 0, bytes)
     assert.equal(intakeOf(rig).writtenTo > before, bytes >= stageBytes.value)
   }
+})
+
+test('limit spool.stage-pool: of either size so many buffers are kept, the next one is given back', () => {
+  for (const { bytes, keptMax } of stageBuffers) {
+    const pool = new BufferPool(stageBuffers)
+    const given = Array.from({ length: keptMax + 1 }, () => pool.take(bytes))
+    for (const buffer of given) pool.give(buffer)
+    const taken = new Set(given.map(() => pool.take(bytes)))
+    assert.equal(given.filter((buffer) => taken.has(buffer)).length, keptMax)
+  }
+  assert.equal(stagePoolBytesMax.value, (512 * 16 + 64 * 128) * KiB)
 })
 
 test('limit spool.commits-waiting: so many wait for the disk, the next transaction hears 452', () => {
@@ -211,7 +231,7 @@ test('limit spool.carried-share: a segment with an eighth of living mail is empt
 const noQueue: QueueSource = {
   writeRows: () => ({ next: -1, bytes: 0 }),
   flows: () => [],
-  learned: () => null,
+  learned: () => [],
   slotsIn: () => [],
   relocate: () => false,
 }

@@ -22,6 +22,7 @@ import {
   stragglerLogNumber,
 } from './files.ts'
 import { type Checksum, recordTypes, zlibChecksum } from './layout.ts'
+import { outcomeCommitMsMax } from './limits.ts'
 import { type LogThreadMemory, wakeLogThread } from './log-thread.ts'
 import { OutcomeLog } from './outcome-log.ts'
 import type { LogSegments, SpoolPins } from './pins.ts'
@@ -42,9 +43,6 @@ import {
 import { checkSizes, refuseOtherSegmentSize } from './sizes.ts'
 import { SubmissionLog } from './submission-log.ts'
 import { type LogStart, LogWriter } from './writer.ts'
-
-/** Outcomes are committed this late: at 1,000 a second at most 10 are forgotten by a crash. */
-const outcomeCommitDelayMs = 10
 
 /** A submission that became durable, for the queue. */
 export interface Arrival extends RecordPlace {
@@ -204,7 +202,7 @@ class OpenSpool implements Spool {
     for (const log of options.pins.logs.values()) noteFiles(log, scanned)
     this.#outcomeWriter = this.#open(outcomeLog, startOf(scanned.outcomes))
     this.#rewrite(this.#outcomeWriter, null, scanned.outcomes)
-    this.outcomes = new OutcomeLog({ writer: this.#outcomeWriter, clock, commitDelayMs: outcomeCommitDelayMs })
+    this.outcomes = new OutcomeLog({ writer: this.#outcomeWriter, clock, commitDelayMs: outcomeCommitMsMax.value })
     const stragglers = scanned.mail.get(stragglerLogNumber)
     this.#stragglerStart = startOf(stragglers)
     if (stragglers !== undefined && stragglers.recovery.unproven.length > 0)

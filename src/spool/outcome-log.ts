@@ -5,9 +5,11 @@
  * A domain that turns out not to exist settles a hundred thousand messages at once, more than the window holds. What finds no room waits its
  * turn in memory; meanwhile `hasRoom` keeps anything new from being granted.
  */
+import { invariant } from '../kernel/assert.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { recordTypes } from './layout.ts'
+import { outcomesWaitingMax } from './limits.ts'
 import { outcomeBytes, type StoredOutcome, writeOutcome } from './records.ts'
 import type { LogWriter } from './writer.ts'
 
@@ -20,20 +22,23 @@ export interface OutcomeLogOptions {
   readonly writer: LogWriter
   readonly clock: Clock
   readonly commitDelayMs: number
+  /** Fewer in tests. */
+  readonly waitingMax?: number
 }
 
 export class OutcomeLog {
   readonly #writer: LogWriter
   readonly #clock: Clock
   readonly #commitDelayMs: number
-  /** In order; whoever comes later stands behind. Never more than there are recipients in the queue. */
-  readonly #waiting = new BoundedQueue<{ sequence: number; outcome: StoredOutcome }>(Number.MAX_SAFE_INTEGER)
+  /** In order; whoever comes later stands behind. */
+  readonly #waiting: BoundedQueue<{ sequence: number; outcome: StoredOutcome }>
   #pace: Timer | null = null
 
   constructor(options: OutcomeLogOptions) {
     this.#writer = options.writer
     this.#clock = options.clock
     this.#commitDelayMs = options.commitDelayMs
+    this.#waiting = new BoundedQueue(options.waitingMax ?? outcomesWaitingMax.value)
   }
 
   /** False: the disk is far behind, so grant nothing that would bring more outcomes. */
@@ -55,7 +60,7 @@ export class OutcomeLog {
   append(sequence: number, outcome: StoredOutcome): void {
     const bytes = outcomeBytes(outcome)
     if (this.#waiting.size === 0 && this.#writer.hasRoomFor(bytes)) return this.#write(sequence, outcome, bytes)
-    this.#waiting.push({ sequence, outcome })
+    invariant(this.#waiting.push({ sequence, outcome }), 'no more outcomes wait than there are recipients')
     // The log thread frees the window only of what it was handed.
     this.#writer.closeBatch()
   }

@@ -4,16 +4,17 @@
  */
 import type { Clock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
-import { queueRowBytes, writeQueueRow } from '../model/queue.ts'
+import { type QueueFlow, queueRowBytes, writeQueueRow } from '../model/queue.ts'
 import { mailLogNumber, mailLogName, outcomeLog, quarantineDirectory, spoolRoot } from './files.ts'
 import type { Disk } from '../ports/disk.ts'
 import {
   type CheckpointLog,
   checkpointDirectoryPath,
   checkpointPath,
+  flowEntries,
+  jsonParts,
   listCheckpoints,
   newHead,
-  rangeBytesMax,
   rangeHeaderBytes,
   rangeKinds,
   readCheckpoint,
@@ -21,6 +22,7 @@ import {
   sealRange,
 } from './checkpoint.ts'
 import { zlibChecksum } from './layout.ts'
+import { rangeBytesMax } from './limits.ts'
 import { mailLogs, QueueTable, type ScannedLog, type ScannedSpool, scanSpool } from './scan.ts'
 import { openLogFiles } from './segments.ts'
 
@@ -112,7 +114,7 @@ function writeCheckpoint(
   table: QueueTable,
 ): void {
   const file = disk.create(checkpointPath(number))
-  const buffer = Buffer.alloc(rangeHeaderBytes + rangeBytesMax)
+  const buffer = Buffer.alloc(rangeHeaderBytes + rangeBytesMax.value)
   let ranges = 0
   let at = 0
   const write = (bytes: number): void => {
@@ -120,30 +122,26 @@ function writeCheckpoint(
     at += bytes
     ranges += 1
   }
-  write(sealJson(buffer, rangeKinds.head, ranges, newHead(number, nowMs, logs), number))
+  write(sealJson(buffer, rangeKinds.head, ranges, JSON.stringify(newHead(number, nowMs, logs)), number))
   const rows = [...table.rows.values()].flat()
   const flowIds = new Map<string, number>()
-  const flows: [number, string, string][] = []
-  const perRange = Math.floor(rangeBytesMax / queueRowBytes)
+  const flows: QueueFlow[] = []
+  const perRange = Math.floor(rangeBytesMax.value / queueRowBytes)
   for (let from = 0; from < rows.length; from += perRange) {
     const part = rows.slice(from, from + perRange)
     for (const [i, row] of part.entries()) {
       const { domain, tenant } = table.flows.get(row) as { domain: string; tenant: string }
       const key = `${tenant} ${domain}`
-      const flow = flowIds.get(key) ?? flows.push([flows.length, domain, tenant]) - 1
+      const flow = flowIds.get(key) ?? flows.push({ id: flows.length, domain, tenant }) - 1
       flowIds.set(key, flow)
       writeQueueRow(buffer, rangeHeaderBytes + i * queueRowBytes, { ...row, flow })
     }
     write(sealRange(buffer, rangeKinds.rows, ranges, part.length * queueRowBytes, number))
   }
-  for (let from = 0; from < flows.length; from += flowsPerRange)
-    write(sealJson(buffer, rangeKinds.flows, ranges, flows.slice(from, from + flowsPerRange), number))
-  write(sealJson(buffer, rangeKinds.learned, ranges, [], number))
-  write(sealJson(buffer, rangeKinds.end, ranges, { ranges: ranges + 1, rows: rows.length }, number))
+  for (const part of jsonParts(flowEntries(flows))) write(sealJson(buffer, rangeKinds.flows, ranges, part, number))
+  const end = JSON.stringify({ ranges: ranges + 1, rows: rows.length })
+  write(sealJson(buffer, rangeKinds.end, ranges, end, number))
   file.dataSync()
   file.close()
   disk.syncDirectory(checkpointDirectoryPath)
 }
-
-/** Each at most 255 octets of domain and a tenant's short name. */
-const flowsPerRange = 1_000

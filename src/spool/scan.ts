@@ -318,7 +318,7 @@ export class QueueTable implements QueueSink {
   /** By number of the submission. */
   readonly rows = new Map<number, QueueRow[]>()
   readonly flows = new Map<QueueRow, { readonly domain: string; readonly tenant: string }>()
-  learned: unknown = null
+  learned: readonly unknown[] = []
 
   restore(row: QueueRow, domain: string, tenant: string): void {
     const copy = { ...row }
@@ -333,7 +333,7 @@ export class QueueTable implements QueueSink {
       for (const row of this.rows.get(number) ?? []) Object.assign(row, { place, span })
   }
 
-  restoreLearned(learned: unknown): void {
+  restoreLearned(learned: readonly unknown[]): void {
     this.learned = learned
   }
 }

@@ -5,20 +5,18 @@ import type { Disk } from '../ports/disk.ts'
 import type { ChannelMemory } from './channel.ts'
 import { spoolRoot } from './files.ts'
 import { blockBytes } from './layout.ts'
+import { segmentsPerWindowMax } from './limits.ts'
 import { openLogFiles } from './segments.ts'
-
-/** A window of 16 segments keeps the plans of segments not made yet well inside their ring of 64. */
-const segmentsPerWindowMax = 16
 
 /** Batches must not cross the end of either, and both end on a block. @throws PosthasteError `spool_sizes` */
 export function checkSizes(segmentBytes: number, windowBytes: number): void {
   const divides = segmentBytes % windowBytes === 0 || windowBytes % segmentBytes === 0
   const whole = segmentBytes % blockBytes === 0 && windowBytes % blockBytes === 0
-  if (divides && whole && windowBytes <= segmentsPerWindowMax * segmentBytes) return
+  if (divides && whole && windowBytes <= segmentsPerWindowMax.value * segmentBytes) return
   throw new PosthasteError(
     'spool_sizes',
     `spool.segment_size ${formatBytes(segmentBytes)} and spool.window_size ${formatBytes(windowBytes)} do not fit each other`,
-    `give both in MiB, so that one divides the other and a window has at most ${segmentsPerWindowMax} segments; 64MiB and 32MiB are the defaults`,
+    `give both in MiB, so that one divides the other and a window has at most ${segmentsPerWindowMax.value} segments; 64MiB and 32MiB are the defaults`,
     { exitCode: 78 },
   )
 }

@@ -8,7 +8,6 @@ import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { BufferPool } from '../kernel/buffer-pool.ts'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { uuidV7 } from '../kernel/ids.ts'
-import { KiB } from '../kernel/units.ts'
 import type { Random } from '../kernel/random.ts'
 import { type Failure, failures } from '../model/failures.ts'
 import { inLog, type SubmissionHead } from '../model/submission.ts'
@@ -16,6 +15,7 @@ import type { Submissions, Transaction } from '../ports/submissions.ts'
 import { recordTypes } from './layout.ts'
 import { commitsWaitingMax, stageBytes } from './limits.ts'
 import { type ChunkReference, submissionBytes, writeSubmission } from './records.ts'
+import { stageBuffers } from './stage-buffers.ts'
 import type { LogWriter } from './writer.ts'
 
 export interface SubmissionLogOptions {
@@ -40,10 +40,7 @@ export class SubmissionLog implements Submissions {
   readonly #random: Random
   readonly #commitDelayMs: number
   readonly #commitBytesMax: number
-  readonly #stages = new BufferPool([
-    { bytes: 16 * KiB, keptMax: 512 },
-    { bytes: 128 * KiB, keptMax: 64 },
-  ])
+  readonly #stages = new BufferPool(stageBuffers)
   readonly #log: number
   #nextSequence: number
   /** Open transactions that have chunks in the log. */

@@ -9,7 +9,6 @@
 import { invariant } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/random.ts'
-import { MiB } from '../kernel/units.ts'
 import type { Channel, SegmentPlan } from './channel.ts'
 import {
   alignUp,
@@ -23,11 +22,7 @@ import {
   writeRecordHeader,
   zlibChecksum,
 } from './layout.ts'
-
-/** Largest payload of one record: 1 MiB of content, or 1,000 recipients × 320 bytes, and the head. */
-const recordBytesMax = 2 * MiB
-/** A batch is closed when it passes this, so that a slow disk sees several batches rather than one endless one. */
-const batchBytesMax = 4 * MiB
+import { batchBytesMax, recordBytesMax } from './limits.ts'
 
 export interface LogWriterOptions {
   readonly channel: Channel
@@ -126,9 +121,9 @@ export class LogWriter {
   /** Begins a record; fill `payload` at `payloadOffset` of the channel's window, then call `finish`. Returns the record's position. */
   start(type: RecordType, sequence: number, payloadBytes: number): number {
     invariant(this.#recordAt === -1, 'a record is already being written')
-    invariant(payloadBytes <= recordBytesMax, `record of ${payloadBytes} bytes`)
+    invariant(payloadBytes <= recordBytesMax.value, `record of ${payloadBytes} bytes`)
     const bytes = recordHeaderBytes + payloadBytes
-    if (this.#records > 0 && this.#appendAt - this.#batchAt + bytes > batchBytesMax) this.closeBatch()
+    if (this.#records > 0 && this.#appendAt - this.#batchAt + bytes > batchBytesMax.value) this.closeBatch()
     if (this.#records === 0) this.#openBatch(bytes)
     else if (this.#roomInPiece(this.#appendAt) < bytes) {
       this.closeBatch()

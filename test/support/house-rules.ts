@@ -202,9 +202,6 @@ const bareBounds: ReadonlyMap<string, string> = new Map([
   ['src/admin/cli/bench-commands.ts leaveMsMax', 'patience of an instrument, which bounds nothing that is ours'],
   ['src/sign/signing.ts columnsMax', 'how a field is folded'],
   ['src/model/submission.ts logsMax', 'how many bits of a number name its log'],
-  ['src/spool/', 'being rebuilt: checkpoints, writer and sizes still have some'],
-  ['src/shape/', 'being rebuilt: flows, image, retry and scheduler still have some'],
-  ['src/app/supervisor.ts', 'being rebuilt: back-off and patience with threads'],
 ])
 
 /** A bound without a name, an owner and a test is found by nobody. */

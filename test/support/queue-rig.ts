@@ -11,7 +11,7 @@ export class QueueRig implements QueueSource, QueueSink {
   readonly #free: number[] = []
   readonly #flows: { readonly domain: string; readonly tenant: string }[] = []
   readonly #pins: SpoolPins
-  learnedBefore: unknown = null
+  learnedBefore: readonly unknown[] = []
 
   constructor(pins: SpoolPins) {
     this.#pins = pins
@@ -61,7 +61,7 @@ export class QueueRig implements QueueSource, QueueSink {
     for (const [id, flow] of this.#flows.entries()) yield { id, ...flow }
   }
 
-  learned(): unknown {
+  learned(): unknown[] {
     return []
   }
 
@@ -93,7 +93,7 @@ export class QueueRig implements QueueSource, QueueSink {
     }
   }
 
-  restoreLearned(learned: unknown): void {
+  restoreLearned(learned: readonly unknown[]): void {
     this.learnedBefore = learned
   }
 
