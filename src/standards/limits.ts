@@ -67,6 +67,24 @@ export const replyLineBytesMax = limit({
   breach: 'deferred 4.5.0',
 })
 
+export const lineBytesMax = limit({
+  name: 'mime.line',
+  value: 998,
+  unit: 'bytes',
+  owner,
+  why: 'RFC 5322 §2.1.1, without the CRLF.',
+  breach: 'a body is encoded; a header field that cannot be folded: header_line_too_long',
+})
+
+export const headerNameCharactersMax = limit({
+  name: 'mime.header-name',
+  value: 76,
+  unit: 'characters',
+  owner,
+  why: 'A name cannot be folded: 78 of RFC 5322 §2.1.1 less the colon and a space. The longest in use have about 40.',
+  breach: 'header_name_invalid',
+})
+
 export const rsaBitsMin = limit({
   name: 'dkim.rsa-bits-min',
   value: 2_048,
