@@ -42,13 +42,13 @@ export interface AppOptions {
 /** Runs until SIGTERM or SIGINT; settles with the exit code. @throws PosthasteError when it cannot start */
 export async function startApp(options: AppOptions): Promise<number> {
   const { version } = options
-  const { config, warning } = fitDescriptors(options.config, descriptorLimit())
+  const layout = layoutOf(options.config.threads, availableParallelism())
+  const { config, warning } = fitDescriptors(options.config, descriptorLimit(), layout.deliver)
   const log = openLog(config.log)
   for (const text of options.warnings) log.warn({ warning: text }, 'configuration')
   if (warning !== null) log.warn({ warning }, 'open files')
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
-  const layout = layoutOf(config.threads, availableParallelism())
   makeSpoolDirectories(disk, Math.max(1, layout.intake))
   const sink = config.sandbox ? await startSink(config) : null
   const supervisor = new Supervisor({ config, layout, log, sandboxSink: sink })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sandboxConfig } from '../config/config.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
-import { descriptorsReserved } from './limits.ts'
+import { descriptorsPerDeliverThread, descriptorsReserved } from './limits.ts'
 
 const { config } = sandboxConfig('/tmp/unused')
 // In the sandbox both ends of a delivery are ours.
@@ -19,6 +19,13 @@ test('caps that do not fit are lowered, both sides alike, with a warning that sa
   assert.ok(fitted.smtp.connectionsMax >= 10 && fitted.delivery.connectionsMax >= 10)
   assert.match(warning ?? '', /LimitNOFILE/)
   assert.notEqual(fitDescriptors(config, wanted - 1).warning, null)
+})
+
+test('limit app.descriptors-per-deliver-thread: each thread that delivers keeps so many to itself', () => {
+  const own = 2 * descriptorsPerDeliverThread.value
+  assert.equal(fitDescriptors(config, wanted + own, 2).warning, null)
+  assert.equal(fitDescriptors(config, wanted + own + 1, 2).warning, null)
+  assert.notEqual(fitDescriptors(config, wanted + own - 1, 2).warning, null)
 })
 
 test('the limit of this process is read from the system', () => {

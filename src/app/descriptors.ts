@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
-import { descriptorsReserved } from './limits.ts'
+import { descriptorsPerDeliverThread, descriptorsReserved } from './limits.ts'
 
 /** The soft limit of this process; null where the system does not say. */
 export function descriptorLimit(): number | null {
@@ -17,11 +17,16 @@ export function descriptorLimit(): number | null {
 }
 
 /** The configuration with its connection caps lowered to what fits, and a warning when that was needed. */
-export function fitDescriptors(config: Config, limit: number | null): { config: Config; warning: string | null } {
+export function fitDescriptors(
+  config: Config,
+  limit: number | null,
+  deliverThreads = 0,
+): { config: Config; warning: string | null } {
+  const reserved = descriptorsReserved.value + deliverThreads * descriptorsPerDeliverThread.value
   // In the sandbox both ends of a delivery are ours.
   const wanted = config.smtp.connectionsMax + config.delivery.connectionsMax * (config.sandbox ? 2 : 1)
-  if (limit === null || wanted + descriptorsReserved.value <= limit) return { config, warning: null }
-  const share = Math.max(0, limit - descriptorsReserved.value) / wanted
+  if (limit === null || wanted + reserved <= limit) return { config, warning: null }
+  const share = Math.max(0, limit - reserved) / wanted
   const smtpMax = Math.max(10, Math.floor(config.smtp.connectionsMax * share))
   const deliveryMax = Math.max(10, Math.floor(config.delivery.connectionsMax * share))
   return {
@@ -32,6 +37,6 @@ export function fitDescriptors(config: Config, limit: number | null): { config: 
     },
     warning:
       `this process may open ${limit} files: connections are capped at ${smtpMax} in and ${deliveryMax} out. ` +
-      `Raise the limit (ulimit -n, LimitNOFILE=) to ${wanted + descriptorsReserved.value} for what is configured.`,
+      `Raise the limit (ulimit -n, LimitNOFILE=) to ${wanted + reserved} for what is configured.`,
   }
 }

@@ -12,7 +12,7 @@ import { connectionsMax as adminConnectionsMax } from '../admin/limits.ts'
 import { routeLimits } from '../route/route.ts'
 import { shapeLimits } from '../shape/shape.ts'
 import { spoolLimits } from '../spool/spool.ts'
-import { descriptorsReserved } from './limits.ts'
+import { descriptorsPerDeliverThread, descriptorsReserved } from './limits.ts'
 import { limitTable } from './limit-table.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'posthaste-limits-'))
@@ -114,11 +114,12 @@ test('what is reserved of open files is what the parts may open', () => {
     descriptorsReserved.value,
     segments + questionsInFlightMax.value + adminConnectionsMax.value + listeners + others,
   )
+  assert.equal(descriptorsPerDeliverThread.value, segments + questionsInFlightMax.value)
   const { config } = sandboxConfig(directory)
   const files = limitTable(config).totals.find(({ unit }) => unit === 'files')
   assert.deepEqual(
     files?.parts.map(({ count, each }) => count * each),
-    [config.smtp.connectionsMax, 2 * config.delivery.connectionsMax, descriptorsReserved.value],
+    [config.smtp.connectionsMax, 2 * config.delivery.connectionsMax, 0, descriptorsReserved.value],
   )
 })
 

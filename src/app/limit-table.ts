@@ -116,7 +116,7 @@ function intakeLogs({ threads }: Config): number {
   return threads.intake === 'auto' ? 1 : Math.max(1, threads.intake)
 }
 
-function openFiles({ smtp, delivery, sandbox }: Config): LimitTotal {
+function openFiles({ smtp, delivery, sandbox, threads }: Config): LimitTotal {
   return {
     name: 'open files',
     unit: 'files',
@@ -124,6 +124,11 @@ function openFiles({ smtp, delivery, sandbox }: Config): LimitTotal {
       part('clients', smtp.connectionsMax, 1),
       // In the sandbox both ends of a delivery are ours.
       part('deliveries', delivery.connectionsMax, sandbox ? 2 : 1),
+      part(
+        'threads that deliver',
+        threads.deliver === 'auto' ? 0 : threads.deliver,
+        appLimits.descriptorsPerDeliverThread.value,
+      ),
       part('everything else', appLimits.descriptorsReserved.value, 1),
     ],
     beside: 'as LimitNOFILE; with fewer, both kinds of connections are cut alike at start',

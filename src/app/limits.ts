@@ -22,6 +22,15 @@ export const descriptorsReserved = limit({
   breach: 'fewer connections for mail, with a warning at start',
 })
 
+export const descriptorsPerDeliverThread = limit({
+  name: 'app.descriptors-per-deliver-thread',
+  value: 320,
+  unit: 'open files',
+  owner,
+  why: '64 segments and 256 DNS questions: each thread that delivers has its own.',
+  breach: 'fewer connections for mail, with a warning at start',
+})
+
 export const intakeThreadsMax = limit({
   name: 'app.intake-threads',
   value: 16,

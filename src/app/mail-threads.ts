@@ -36,6 +36,14 @@ export interface MailThreadsOptions {
   readonly entries?: Partial<Record<Role, URL>>
 }
 
+export interface RunningThread {
+  readonly name: string
+  /** Null while it waits to be started again. */
+  readonly worker: Worker | null
+  readonly state: 'starting' | 'running' | 'stopped'
+  readonly restarts: number
+}
+
 interface DeliverSeat {
   rings: DeliverRings
   hand: SharedArrayBuffer
@@ -114,18 +122,19 @@ export class MailThreads {
     return answer?.kind === 'live' ? answer.recipients : []
   }
 
-  workers(): { readonly name: string; readonly worker: Worker | null; readonly restarts: number }[] {
+  workers(): readonly RunningThread[] {
     const crews = [
       ['intake', this.#intake],
       ['deliver', this.#deliver],
     ] as const
     return [
-      { name: 'scheduler', worker: this.#scheduler.worker, restarts: 0 },
-      { name: 'log', worker: this.#logThread, restarts: 0 },
+      { name: 'scheduler', worker: this.#scheduler.worker, state: this.#scheduler.state, restarts: 0 },
+      { name: 'log', worker: this.#logThread, state: 'running', restarts: 0 },
       ...crews.flatMap(([role, crew]) =>
         crew.status.map(({ thread, restarts }, index) => ({
           name: `${role}-${index}`,
           worker: thread?.worker ?? null,
+          state: thread?.state ?? 'starting',
           restarts,
         })),
       ),

@@ -46,11 +46,11 @@ export class CpuShares {
         restarts: 0,
       },
     ]
-    for (const { name, worker, restarts } of supervisor.workers()) {
+    for (const { name, worker, state, restarts } of supervisor.workers()) {
       const usage = (await worker?.cpuUsage().catch(() => null)) ?? null
       rows.push({
         name,
-        state: worker === null ? 'starting' : 'running',
+        state,
         cpuPercent: usage === null ? 0 : this.#share(name, usage.user + usage.system, clock),
         restarts: supervisor.restarts + restarts,
       })

@@ -1,5 +1,4 @@
 /** Starts the mail threads, and decides what it means when they cannot go on. */
-import type { Worker } from 'node:worker_threads'
 import type { Config } from '../config/config.ts'
 import { refuseConnections } from '../intake/intake.ts'
 import { PosthasteError } from '../kernel/errors.ts'
@@ -9,7 +8,7 @@ import type { EngineFigures, LiveRecipient, Place } from './exchange.ts'
 import type { Layout } from './layout.ts'
 import { diskRestartMsMax } from './limits.ts'
 import type { Log } from './log.ts'
-import { MailThreads, type MailThreadsOptions } from './mail-threads.ts'
+import { MailThreads, type MailThreadsOptions, type RunningThread } from './mail-threads.ts'
 import { Strikes } from './strikes.ts'
 
 export type EngineState = 'starting' | 'ready' | 'draining' | 'degraded'
@@ -96,8 +95,7 @@ export class Supervisor {
     return (await this.#threads?.live(number)) ?? []
   }
 
-  /** Without a worker: about to be started again. */
-  workers(): readonly { readonly name: string; readonly worker: Worker | null; readonly restarts: number }[] {
+  workers(): readonly RunningThread[] {
     return this.#threads?.workers() ?? []
   }
 

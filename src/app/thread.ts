@@ -54,6 +54,7 @@ export class Thread {
   #onDrained: () => void = () => {}
   #error: Error | null = null
   #ended = false
+  #running = false
 
   constructor(options: ThreadOptions, clock: Clock = systemClock) {
     this.#options = options
@@ -68,6 +69,10 @@ export class Thread {
     this.worker.on('message', (message: FromThread) => this.#hear(message))
     this.worker.on('error', (error) => (this.#error = error instanceof Error ? error : new Error(String(error))))
     this.worker.on('exit', () => this.#end())
+  }
+
+  get state(): 'starting' | 'running' | 'stopped' {
+    return this.#ended ? 'stopped' : this.#running ? 'running' : 'starting'
   }
 
   post(message: ToThread): void {
@@ -103,6 +108,7 @@ export class Thread {
   #hear(message: FromThread): void {
     switch (message.kind) {
       case 'ready':
+        this.#running = true
         return this.#isReady(message)
       case 'failed':
         return this.#cannotStart(

@@ -1,6 +1,6 @@
 /**
  * `npm run crash [-- --kills 100 --rate 500 --seconds-between 0.3..1.5 --seed N]`: kill -9 of the whole process group under load, again and again,
- * and the accounting afterwards. Exit code 1, the seed and the evidence when something was lost, changed or doubled without a reason.
+ * and the accounting afterwards. With --threads only threads are ended, one that delivers and one that accepts in turn (threads.ts). Exit code 1, the seed and the evidence when something was lost, changed or doubled without a reason.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,14 +9,23 @@ import { parseArgs } from 'node:util'
 import { systemRandom } from '../../src/kernel/random.ts'
 import { formatBytes } from '../../src/kernel/units.ts'
 import { type CrashResult, runCrashes } from './run.ts'
+import { runThreadKills, type ThreadKillResult } from './threads.ts'
 
-const usage = 'npm run crash -- [--kills 100] [--rate 500] [--seconds-between 0.3..1.5] [--seed NUMBER]'
+const usage = 'npm run crash -- [--kills 100] [--rate 500] [--seconds-between 0.3..1.5] [--seed NUMBER] [--threads]'
 
-function readOptions(): { kills: number; ratePerSecond: number; min: number; max: number; seed: number } {
+function readOptions(): {
+  kills: number
+  ratePerSecond: number
+  min: number
+  max: number
+  seed: number
+  threads: boolean
+} {
   const { values } = parseArgs({
     options: {
       kills: { type: 'string', default: '100' },
       rate: { type: 'string', default: '500' },
+      threads: { type: 'boolean', default: false },
       'seconds-between': { type: 'string', default: '0.3..1.5' },
       seed: { type: 'string', default: String(systemRandom.uint32() % 1_000_000) },
     },
@@ -25,7 +34,7 @@ function readOptions(): { kills: number; ratePerSecond: number; min: number; max
   const options = { kills: Number(values.kills), ratePerSecond: Number(values.rate), seed: Number(values.seed) }
   const numbers = [options.kills, options.ratePerSecond, options.seed, min ?? Number.NaN, max ?? Number.NaN]
   if (!numbers.every((number) => Number.isFinite(number) && number >= 0) || options.kills < 1) throw new Error(usage)
-  return { ...options, min: min as number, max: max as number }
+  return { ...options, min: min as number, max: max as number, threads: values.threads }
 }
 
 function figures(result: CrashResult): string {
@@ -44,6 +53,32 @@ recovery           median ${Math.round(median)} ms, at most ${Math.round(recover
 SIGTERM            drained in ${Math.round(result.drainMs)} ms`
 }
 
+function threadFigures(result: ThreadKillResult): string {
+  const line = (rising: readonly number[]): string =>
+    `median ${Math.round(rising[Math.floor(rising.length / 2)] as number)} ms, at most ${Math.round(rising.at(-1) as number)} ms`
+  return `kills              ${result.kills} threads, of 2 that accept and 2 that deliver
+acknowledged       ${result.acknowledged.toLocaleString('en-US')}; delivered ${result.delivered.toLocaleString('en-US')}, bounced ${result.bounced}, pending ${result.pending}
+unacknowledged     ${result.unacknowledgedDelivered} were delivered all the same
+duplicates         ${result.duplicates.total}: ${result.duplicates.fromLostReplies} after lost replies, ${result.duplicates.fromKills} after kills, at most ${result.duplicates.perKillMax} per kill
+accepted again     ${line(result.acceptedMs)} after the kill, on a fresh connection
+arrived            ${line(result.arrivedMs)}
+thread replaced    ${line(result.replacedMs)}
+drained            in ${Math.round(result.drainMs)} ms`
+}
+
+async function run(): Promise<readonly string[]> {
+  const { kills, ratePerSecond, seed, min, max } = options
+  const plan = { directory, kills, ratePerSecond, seed, secondsBetween: { min, max }, progress: console.log }
+  if (options.threads) {
+    const result = await runThreadKills({ ...plan, layout: { intake: 2, deliver: 2 }, untilEmpty: true })
+    console.log(threadFigures(result))
+    return result.violations
+  }
+  const result = await runCrashes(plan)
+  console.log(figures(result))
+  return result.violations
+}
+
 const options = readOptions()
 const directory = mkdtempSync(join(tmpdir(), 'posthaste-crash-'))
 console.log(
@@ -51,16 +86,7 @@ console.log(
 )
 const violations: string[] = []
 try {
-  const result = await runCrashes({
-    directory,
-    kills: options.kills,
-    ratePerSecond: options.ratePerSecond,
-    secondsBetween: { min: options.min, max: options.max },
-    seed: options.seed,
-    progress: (line) => console.log(line),
-  })
-  console.log(figures(result))
-  violations.push(...result.violations)
+  violations.push(...(await run()))
 } catch (error) {
   violations.push((error as Error).stack ?? String(error))
 }

@@ -24,7 +24,7 @@ import {
 import { dumpSpool, fsckSpool, statSpool } from '../../src/spool/spool.ts'
 import { freePort } from '../support/engine.ts'
 import { launch, type Posthaste } from '../support/posthaste.ts'
-import { checkEvidence, type StoredRecipient, type Verdict } from './checker.ts'
+import { checkEvidence, type Evidence, type StoredRecipient, type Verdict } from './checker.ts'
 import { receiverScript } from './receiver-script.ts'
 import type { SourceTask } from './source.ts'
 
@@ -57,7 +57,7 @@ const startMsMax = 30_000
 /** Everything that was put off is due within seconds. */
 const emptyMsMax = 120_000
 const drainMsMax = 30_000
-const connectionsPerSite = 20
+export const connectionsPerSite = 20
 /** Its pace of 10 ms, and one flush of both logs on a disk that others use too. */
 const outcomeMsMax = 60
 
@@ -76,7 +76,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
     const more: string[] = []
     if (exitCode !== 0) more.push(`SIGTERM: exit code ${exitCode}, not 0 within ${drainMsMax / 1_000} s`)
     plan.progress('comparing the ledgers and the spool')
-    const verdict = judge(plan, world, more)
+    const verdict = judge({ ...world, directory: plan.directory, inFlightMax: connectionsPerSite, outcomeMsMax }, more)
     if (empty && verdict.pending > 0)
       verdict.violations.push(`forgotten: nothing was queued, and ${verdict.pending} are pending in the spool`)
     return { ...verdict, ...recovered, kills: world.killsAtMs.length, drainMs }
@@ -96,8 +96,8 @@ interface World {
   end(): Promise<void>
 }
 
-const sentLedger = (directory: string): string => join(directory, 'sent.ledger')
-const receivedLedger = (directory: string): string => join(directory, 'received.ledger')
+export const sentLedger = (directory: string): string => join(directory, 'sent.ledger')
+export const receivedLedger = (directory: string): string => join(directory, 'received.ledger')
 
 async function build(plan: CrashPlan): Promise<World> {
   const { directory, seed } = plan
@@ -131,7 +131,7 @@ async function build(plan: CrashPlan): Promise<World> {
   return world
 }
 
-async function stopSource(source: ChildProcess): Promise<void> {
+export async function stopSource(source: ChildProcess): Promise<void> {
   if (source.exitCode !== null) throw new Error(`the source ended early, with ${source.exitCode}`)
   const results = once(source, 'message')
   source.send('stop')
@@ -140,10 +140,10 @@ async function stopSource(source: ChildProcess): Promise<void> {
   await once(source, 'exit')
 }
 
-const configFile = (directory: string): string => join(directory, 'posthaste.yaml')
+export const configFile = (directory: string): string => join(directory, 'posthaste.yaml')
 
 /** As in production, but small: segments roll over and the queue is written down every second or so, and much of what is sent has left the window. */
-function config(directory: string, port: number, receiverPort: number): string {
+export function config(directory: string, port: number, receiverPort: number): string {
   return `hostname: crash.test
 data_directory: ${join(directory, 'data')}
 smtp:
@@ -221,12 +221,17 @@ async function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<
   return false
 }
 
-function judge(
-  plan: CrashPlan,
-  world: World,
+/** Mail that only asks whether there is service; no ledger knows it. */
+export const probeUser = 'probe'
+const isProbe = ({ rcpt }: { readonly rcpt: string }): boolean => rcpt.startsWith(probeUser)
+
+export function judge(
+  run: Pick<Evidence, 'receivedHeaders' | 'killsAtMs' | 'inFlightMax' | 'outcomeMsMax'> & {
+    readonly directory: string
+  },
   more: readonly string[],
 ): Verdict & Pick<CrashResult, 'spoolBytes' | 'segments'> {
-  const disk = openDisk(join(plan.directory, 'data'))
+  const disk = openDisk(join(run.directory, 'data'))
   const fsck = fsckSpool(disk)
   const violations = [...more]
   if (!fsck.clean || fsck.quarantined.length > 0) violations.push(`the spool is damaged: ${JSON.stringify(fsck)}`)
@@ -246,14 +251,11 @@ function judge(
     }
   })
   const verdict = checkEvidence({
-    sent: readLedger<SentRecord>(sentLedger(plan.directory)).records,
-    received: readLedger<ReceivedRecord>(receivedLedger(plan.directory)).records,
-    receivedHeaders: world.receivedHeaders,
-    stored,
+    ...run,
+    sent: readLedger<SentRecord>(sentLedger(run.directory)).records,
+    received: readLedger<ReceivedRecord>(receivedLedger(run.directory)).records.filter((record) => !isProbe(record)),
+    stored: stored.filter((recipient) => !isProbe(recipient)),
     refuses: (rcpt) => rcpt.endsWith('@refuses.test'),
-    killsAtMs: world.killsAtMs,
-    inFlightMax: connectionsPerSite,
-    outcomeMsMax,
   })
   const intake = statSpool(disk).find(({ log }) => log === 'intake-0')
   const segments = { ever: intake?.lastSegment ?? 0, left: intake?.segments ?? 0 }

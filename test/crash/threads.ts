@@ -1,0 +1,185 @@
+/**
+ * Threads that die under load, again and again, one that delivers and one that accepts in turn, while the process goes on.
+ *
+ *   source (own process) ──▶ supervisor and its threads (here; `worker.terminate()`) ──▶ receiver (own process)
+ *
+ * After each death a probe on a fresh connection asks how long it took until mail was accepted again, and until it arrived.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { openDisk } from '../../src/adapters/embedded/embedded.ts'
+import type { Layout } from '../../src/app/layout.ts'
+import type { Log } from '../../src/app/log.ts'
+import { Supervisor } from '../../src/app/supervisor.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import { seededRandom } from '../../src/kernel/random.ts'
+import { makeSpoolDirectories } from '../../src/spool/spool.ts'
+import { freePort } from '../support/engine.ts'
+import { letter, send } from '../support/scenario.ts'
+import { until } from '../support/wait.ts'
+import type { Verdict } from './checker.ts'
+import type { ReceiverTask } from './receiver.ts'
+import {
+  config,
+  configFile,
+  connectionsPerSite,
+  judge,
+  probeUser,
+  receivedLedger,
+  sentLedger,
+  stopSource,
+} from './run.ts'
+import type { SourceTask } from './source.ts'
+
+export interface ThreadKillPlan {
+  readonly directory: string
+  readonly layout: Layout
+  readonly kills: number
+  readonly ratePerSecond: number
+  /** From "service is back" to the next kill. */
+  readonly secondsBetween: { readonly min: number; readonly max: number }
+  readonly seed: number
+  /** False: what receivers have put off is left in the spool, and counted there. */
+  readonly untilEmpty: boolean
+  readonly progress: (line: string) => void
+}
+
+export interface ThreadKillResult extends Verdict {
+  readonly kills: number
+  readonly drainMs: number
+  /** From each kill, rising: until a message on a fresh connection was accepted, until it arrived, until the thread's successor was ready. */
+  readonly acceptedMs: readonly number[]
+  readonly arrivedMs: readonly number[]
+  readonly replacedMs: readonly number[]
+}
+
+const backMsMax = 30_000
+const emptyMsMax = 60_000
+const serviceMsMax = 1_000
+
+export async function runThreadKills(plan: ThreadKillPlan): Promise<ThreadKillResult> {
+  const world = await build(plan)
+  try {
+    const times = { acceptedMs: [] as number[], arrivedMs: [] as number[], replacedMs: [] as number[] }
+    const killsAtMs = await killInTurn(plan, world, times)
+    await stopSource(world.source)
+    if (plan.untilEmpty) {
+      plan.progress('the source has stopped; waiting until the queue is empty')
+      await queueIsEmpty(world.supervisor)
+    }
+    const drainStartMs = performance.now()
+    await world.supervisor.stop(10_000)
+    const drainMs = performance.now() - drainStartMs
+    const closed = once(world.receiver, 'exit')
+    world.receiver.send('stop')
+    await closed
+    for (const list of Object.values(times)) list.sort((a, b) => a - b)
+    const late = Object.entries(times).filter(([, list]) => (list.at(-1) ?? 0) > serviceMsMax)
+    const more = late.map(([name, list]) => `service: ${name} ${Math.round(list.at(-1) ?? 0)} ms, more than a second`)
+    const evidence = { directory: plan.directory, killsAtMs, receivedHeaders: new Map(), ...allowed }
+    return { ...judge(evidence, more), ...times, kills: plan.kills, drainMs }
+  } finally {
+    await world.end()
+  }
+}
+
+function queueIsEmpty(supervisor: Supervisor): Promise<void> {
+  return until(emptyMsMax, 'the queue is not empty', async () => {
+    const queue = (await supervisor.figures())?.queue
+    return queue !== undefined && queue.ready + queue.deferred + queue.inFlight === 0
+  })
+}
+
+/** What a receiver has said yes to counts as soon as its reply was read: nothing waits for a commit when only a thread dies. */
+const allowed = { inFlightMax: connectionsPerSite, outcomeMsMax: 0 }
+
+interface World {
+  readonly supervisor: Supervisor
+  readonly source: ChildProcess
+  readonly receiver: ChildProcess
+  readonly probesArrived: Set<string>
+  end(): Promise<void>
+}
+
+async function build(plan: ThreadKillPlan): Promise<World> {
+  const { directory, layout, seed, ratePerSecond } = plan
+  mkdirSync(join(directory, 'data'), { recursive: true })
+  const receiver = child('receiver', { ledger: receivedLedger(directory), seed } satisfies ReceiverTask)
+  const [{ port: receiverPort }] = (await once(receiver, 'message')) as [{ port: number }]
+  const probesArrived = new Set<string>()
+  receiver.on('message', ({ probe }: { probe: string }) => probesArrived.add(probe))
+  writeFileSync(configFile(directory), config(directory, await freePort(), receiverPort))
+  const loaded = loadConfig(configFile(directory), {})
+  makeSpoolDirectories(openDisk(loaded.config.dataDirectory), layout.intake)
+  const supervisor = new Supervisor({ config: loaded.config, layout, log: quiet, sandboxSink: null })
+  await supervisor.start()
+  const port = supervisor.addresses[0]?.port ?? 0
+  const source = child('source', { port, ledger: sentLedger(directory), ratePerSecond, seed } satisfies SourceTask)
+  return {
+    supervisor,
+    source,
+    receiver,
+    probesArrived,
+    async end() {
+      for (const process of [source, receiver]) process.kill('SIGKILL')
+      await supervisor.stop(0)
+    },
+  }
+}
+
+const child = (name: string, task: object): ChildProcess =>
+  fork(fileURLToPath(new URL(`./${name}.ts`, import.meta.url)), [JSON.stringify(task)])
+
+/** Every death is said aloud, and here they are meant. */
+const quiet = { error() {}, warn() {}, info() {}, debug() {}, fatal: console.error } as unknown as Log
+
+async function killInTurn(
+  plan: ThreadKillPlan,
+  world: World,
+  times: Record<'acceptedMs' | 'arrivedMs' | 'replacedMs', number[]>,
+): Promise<number[]> {
+  const { supervisor } = world
+  const { kills, layout, secondsBetween } = plan
+  const random = seededRandom(plan.seed)
+  const killsAtMs: number[] = []
+  for (let kill = 0; kill < kills; kill++) {
+    await sleep(1_000 * (secondsBetween.min + (secondsBetween.max - secondsBetween.min) * random.fraction()))
+    const role = kill % 2 === 0 ? 'deliver' : 'intake'
+    const name = `${role}-${random.uint32() % layout[role]}`
+    const seat = (): ReturnType<Supervisor['workers']>[number] | undefined =>
+      supervisor.workers().find((one) => one.name === name)
+    const { worker, restarts } = seat() ?? {}
+    if (worker === null || worker === undefined) throw new Error(`${name} is not there to be killed`)
+    killsAtMs.push(Date.now())
+    const startMs = performance.now()
+    const since = (): number => performance.now() - startMs
+    void worker.terminate()
+    const replaced = until(backMsMax, `${name} is not replaced`, () => {
+      const now = seat()
+      return now?.state === 'running' && now.restarts > (restarts ?? 0)
+    }).then(() => times.replacedMs.push(since()))
+    const rcpt = `${probeUser}${kill}@mail0.test`
+    await accepted(supervisor, rcpt)
+    times.acceptedMs.push(since())
+    await until(backMsMax, `${rcpt} has not arrived`, () => world.probesArrived.has(rcpt))
+    times.arrivedMs.push(since())
+    await replaced
+    if ((kill + 1) % 10 === 0) plan.progress(`${kill + 1} kills`)
+  }
+  return killsAtMs
+}
+
+/** A connection that the dead thread had not yet taken is reset: the client tries again, as clients do. */
+async function accepted(supervisor: Supervisor, rcpt: string): Promise<void> {
+  const smtpPort = supervisor.addresses[0]?.port ?? 0
+  await until(backMsMax, 'no mail is accepted', () =>
+    send({ smtpPort }, { to: [rcpt], content: letter('probe') }).then(
+      () => true,
+      () => false,
+    ),
+  )
+}
