@@ -42,7 +42,7 @@ export interface AppOptions {
 /** Runs until SIGTERM or SIGINT; settles with the exit code. @throws PosthasteError when it cannot start */
 export async function startApp(options: AppOptions): Promise<number> {
   const { version } = options
-  const layout = layoutOf(options.config.threads, availableParallelism())
+  const layout = layoutOf(options.config.threads, availableParallelism(), process.platform === 'linux')
   const { config, warning } = fitDescriptors(options.config, descriptorLimit(), layout.deliver)
   const log = openLog(config.log)
   for (const text of options.warnings) log.warn({ warning: text }, 'configuration')

@@ -44,6 +44,8 @@ class Lane {
   readonly idle = new Map<number, Idle>()
   /** By the grant that is in front. */
   readonly behind = new Map<number, Grant>()
+  /** False between the death of a thread and the first breath of its successor. */
+  attended = true
   stopped = false
 
   constructor({ grants, reports }: DeliverRings, clock: Clock) {
@@ -77,6 +79,7 @@ export class DeliverPool {
     const dead = this.#lanes[thread] as Lane
     // First, because what is lost is granted again at once.
     const successor = this.#newLane(rings)
+    successor.attended = false
     this.#lanes[thread] = successor
     dead.reader.close()
     dead.reader.drain((bytes, at) => this.#hear(dead, bytes, at))
@@ -85,6 +88,12 @@ export class DeliverPool {
     // Nobody starts it now.
     successor.stopped = true
     this.#endStop()
+  }
+
+  /** The thread reads its rings again. */
+  attended(thread: number): void {
+    const lane = this.#lanes[thread]
+    if (lane !== undefined) lane.attended = true
   }
 
   /** Settles when every thread has reported all it had; false when one has not by then. */
@@ -106,8 +115,9 @@ export class DeliverPool {
 
   #laneFor(siteId: number): Lane {
     const nowMs = this.#options.clock.monotonicMs()
-    let best = this.#lanes[0] as Lane
+    let best: Lane | null = null
     for (const lane of this.#lanes) {
+      if (!lane.attended) continue
       const idle = lane.idle.get(siteId)
       if (idle !== undefined && idle.count > 0 && lane.open.size < this.#openMax) {
         if (nowMs - idle.atMs < this.#options.idleMs) {
@@ -116,9 +126,10 @@ export class DeliverPool {
         }
         lane.idle.delete(siteId)
       }
-      if (lane.open.size < best.open.size) best = lane
+      if (best === null || lane.open.size < best.open.size) best = lane
     }
-    return best
+    // Nobody is there: it waits in the ring for whoever comes.
+    return best ?? (this.#lanes[0] as Lane)
   }
 
   #send(lane: Lane, grant: Grant, behind: number): void {

@@ -49,6 +49,8 @@ interface DeliverSide {
   stop(deadlineMs: number): Promise<boolean>
   figures(): ThreadFigures['deliver']
   died(thread: number, rings: DeliverRings): void
+  /** The successor of a thread that died is there. */
+  attended(thread: number): void
 }
 
 export class Engine {
@@ -134,6 +136,7 @@ export class Engine {
       stop: (deadlineMs) => deliverer.stop(deadlineMs).then(() => true),
       figures: () => ({ ...deliverer.connections(), counters: { ...counters } }),
       died: () => {},
+      attended: () => {},
     }
   }
 
@@ -153,6 +156,7 @@ export class Engine {
       stop: (deadlineMs) => pool.stop(deadlineMs),
       figures: () => undefined,
       died: (thread, newRings) => pool.died(thread, newRings),
+      attended: (thread) => pool.attended(thread),
     }
   }
 
@@ -228,6 +232,10 @@ export class Engine {
 
   delivererDied(thread: number, rings: DeliverRings): void {
     this.#deliverSide.died(thread, rings)
+  }
+
+  delivererReady(thread: number): void {
+    this.#deliverSide.attended(thread)
   }
 
   /** From now on the message is not touched any more. */

@@ -57,6 +57,8 @@ export type ToThread =
   | { readonly kind: 'drain'; readonly deadlineMs: number }
   /** To the scheduler: this deliver thread has died, and another one will read these rings. */
   | { readonly kind: 'deliverer-died'; readonly thread: number; readonly rings: DeliverRings }
+  /** To the scheduler: it is there. */
+  | { readonly kind: 'deliverer-ready'; readonly thread: number }
   /** To the scheduler. */
   | { readonly kind: 'quarantine'; readonly number: number }
   /** To intake. */

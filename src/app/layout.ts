@@ -8,11 +8,18 @@ export interface Layout {
   readonly deliver: number
 }
 
-/** @param cores that this process may use at once */
-export function layoutOf({ intake, deliver }: Config['threads'], cores: number): Layout {
+/**
+ * @param cores that this process may use at once
+ * @param sharesPorts several threads may listen on one port; macOS and Windows do not know it
+ */
+export function layoutOf({ intake, deliver }: Config['threads'], cores: number, sharesPorts: boolean): Layout {
   const small = cores <= 2
   const intakeCount =
-    intake === 'auto' ? (small ? 0 : Math.min(intakeThreadsMax.value, Math.max(1, Math.floor(cores / 4)))) : intake
+    intake === 'auto'
+      ? small
+        ? 0
+        : Math.min(sharesPorts ? intakeThreadsMax.value : 1, Math.max(1, Math.floor(cores / 4)))
+      : intake
   // The scheduler and the log have a core each; main sleeps.
   const left = Math.max(1, cores - 2 - intakeCount)
   return {

@@ -190,6 +190,7 @@ export class MailThreads {
       this.#died(`intake-${log}`, error)
       this.#intake.died(log)
     })
+    this.#endIfUnable(thread)
     if (this.#fullness !== null) thread.post({ ...this.#fullness, kind: 'full' })
     return thread
   }
@@ -198,13 +199,20 @@ export class MailThreads {
     const { config } = this.#options
     const seat = this.#seats[index] as DeliverSeat
     const data = { config, memory: this.#memory, rings: seat.rings, hand: seat.hand }
-    return this.#hire('deliver', `deliver-${index}`, data, (error) => {
+    const thread = this.#hire('deliver', `deliver-${index}`, data, (error) => {
       this.#died(`deliver-${index}`, error)
       if (error !== null) this.#strike(seat.hand, error)
       Object.assign(seat, newSeat())
       this.#scheduler.post({ kind: 'deliverer-died', thread: index, rings: seat.rings })
       this.#deliver.died(index)
     })
+    this.#endIfUnable(thread)
+    if (this.#deliver.status[index]?.restarts !== 0)
+      thread.ready.then(
+        () => this.#scheduler.post({ kind: 'deliverer-ready', thread: index }),
+        () => {},
+      )
+    return thread
   }
 
   #hire(
@@ -226,6 +234,15 @@ export class MailThreads {
       onEnd: (error) => {
         if (!this.#ending) onEnd(error)
       },
+    })
+  }
+
+  /** A successor that cannot start has its end too, so that another one tries after a while. */
+  #endIfUnable(thread: Thread): void {
+    thread.ready.catch((error: Error) => {
+      if (thread.state === 'stopped' || this.#ending) return
+      this.#options.log.error({ thread: thread.name, error: error.message }, 'a thread cannot start')
+      void thread.worker.terminate()
     })
   }
 

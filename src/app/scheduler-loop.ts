@@ -29,6 +29,7 @@ export async function runSchedulerThread(
 function hear(engine: Engine, message: ToThread): FromThread | null {
   if (message.kind === 'live') return { kind: 'live', ask: message.ask, recipients: engine.live(message.number) }
   if (message.kind === 'deliverer-died') engine.delivererDied(message.thread, message.rings)
+  else if (message.kind === 'deliverer-ready') engine.delivererReady(message.thread)
   else if (message.kind === 'quarantine') engine.quarantine(message.number)
   return null
 }

@@ -20,10 +20,13 @@ interface Strike {
 
 export class Strikes {
   readonly #file: string
+  readonly #onError: (error: Error) => void
   /** The one that was struck last comes last. */
   readonly #strikes = new Map<number, Strike>()
 
-  constructor(dataDirectory: string) {
+  /** @param onError the file cannot be written: what it should say is known until the process ends */
+  constructor(dataDirectory: string, onError: (error: Error) => void) {
+    this.#onError = onError
     this.#file = join(dataDirectory, 'strikes.json')
     for (const strike of readStrikes(this.#file)) this.#strikes.set(strike.submission, strike)
   }
@@ -49,8 +52,12 @@ export class Strikes {
 
   #write(): void {
     const next = `${this.#file}.new`
-    writeFileSync(next, `${JSON.stringify([...this.#strikes.values()], null, 1)}\n`, { mode: 0o600 })
-    renameSync(next, this.#file)
+    try {
+      writeFileSync(next, `${JSON.stringify([...this.#strikes.values()], null, 1)}\n`, { mode: 0o600 })
+      renameSync(next, this.#file)
+    } catch (error) {
+      this.#onError(error as Error)
+    }
   }
 }
 

@@ -49,7 +49,9 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
-    this.#strikes = new Strikes(options.config.dataDirectory)
+    this.#strikes = new Strikes(options.config.dataDirectory, (error) =>
+      options.log.error({ error: error.message }, 'strikes.json cannot be written'),
+    )
     this.died = new Promise((resolve) => (this.#onDied = resolve))
   }
 

@@ -308,7 +308,7 @@ const threads = section(
   {
     intake: integerOr('auto', {
       description:
-        'Threads that accept mail, each with a log of its own. 0: the scheduler’s thread does it. `auto`: a quarter of the cores, at least 1; 0 on two cores or fewer. The kernel spreads connections over them, so `smtp.connections_max` and `smtp.connections_per_address_max` are divided among them, rounded up; failed logins are counted by each.',
+        'Threads that accept mail, each with a log of its own. 0: the scheduler’s thread does it. `auto`: a quarter of the cores, at least 1; 0 on two cores or fewer, and never more than 1 where the system is not Linux. The kernel spreads connections over them, so `smtp.connections_max` and `smtp.connections_per_address_max` are divided among them, rounded up; failed logins are counted by each.',
       default: 'auto',
       maximum: 16,
     }),

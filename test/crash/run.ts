@@ -246,6 +246,8 @@ export function judge(
       outcomes.flatMap(({ recipients }) => recipients.map(({ recipient, outcome }) => [recipient, outcome.kind])),
     )
     for (const [index, rcpt] of submission.recipients.entries()) {
+      // The chunks of what is settled may lie in a segment that is used again already, before its envelope's.
+      if (content === null && !pending.includes(index)) continue
       const end = pending.includes(index) ? 'pending' : endOf(kinds.get(index))
       stored.push({ id, rcpt, sha256, headersSha256, end })
     }

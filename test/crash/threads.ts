@@ -78,7 +78,9 @@ export async function runThreadKills(plan: ThreadKillPlan): Promise<ThreadKillRe
     world.receiver.send('stop')
     await closed
     for (const list of Object.values(times)) list.sort((a, b) => a - b)
-    const late = Object.entries(times).filter(([, list]) => (list.at(-1) ?? 0) > serviceMsMax)
+    // A successor comes later each time, when the same thread dies again and again; the others go on meanwhile.
+    const { acceptedMs, arrivedMs } = times
+    const late = Object.entries({ acceptedMs, arrivedMs }).filter(([, list]) => (list.at(-1) ?? 0) > serviceMsMax)
     const more = late.map(([name, list]) => `service: ${name} ${Math.round(list.at(-1) ?? 0)} ms, more than a second`)
     const evidence = { directory: plan.directory, killsAtMs, receivedHeaders: new Map(), ...allowed }
     return { ...judge(evidence, more), ...times, kills: plan.kills, drainMs }

@@ -190,6 +190,7 @@ function listenFailure(listener: RefusingListener, error: NodeJS.ErrnoException)
       'this user may not',
       'Ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in smtp.listeners.',
     ],
+    ENOTSUP: ['on this system threads cannot share a port', 'Set threads.intake to 1, or to 0 for none of its own.'],
     EADDRNOTAVAIL: [
       'this machine does not have that address',
       'Correct the address in smtp.listeners; 0.0.0.0 and :: stand for all.',
