@@ -81,6 +81,7 @@ export class DeliverPool {
     const successor = this.#newLane(rings)
     successor.attended = false
     this.#lanes[thread] = successor
+    dead.attended = false
     dead.reader.close()
     dead.reader.drain((bytes, at) => this.#hear(dead, bytes, at))
     for (const grant of dead.open.values()) this.#options.lost(grant)
@@ -167,7 +168,7 @@ export class DeliverPool {
     const follows = next !== undefined && lane.open.has(next.id)
     if (!follows && outcomes.at(-1)?.scope !== 'site') this.#noteIdle(lane, grant.site.id)
     this.#options.report({ grant, outcomes, attempt })
-    if (follows) this.#lookAhead(lane, next)
+    if (follows && lane.attended) this.#lookAhead(lane, next)
   }
 
   #noteIdle(lane: Lane, siteId: number): void {

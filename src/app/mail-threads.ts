@@ -15,7 +15,7 @@ import { systemClock } from '../kernel/clock.ts'
 import { secondMs } from '../kernel/units.ts'
 import { Channel, type LogThreadMemory, makeSpoolMemory, type RecoveryReport, stopLogThread } from '../spool/spool.ts'
 import { Crew, sumFigures } from './crew.ts'
-import { makeDeliverRings } from './deliver-pool.ts'
+import { connectionsEach, makeDeliverRings } from './deliver-pool.ts'
 import type { DeliverRings, EngineFigures, FromLogThread, Fullness, LiveRecipient, Place } from './exchange.ts'
 import { makeHand, messageInHand } from './hand.ts'
 import type { Layout } from './layout.ts'
@@ -196,9 +196,11 @@ export class MailThreads {
   }
 
   #hireDeliver(index: number): Thread {
-    const { config } = this.#options
+    const { config, layout } = this.#options
     const seat = this.#seats[index] as DeliverSeat
-    const data = { config, memory: this.#memory, rings: seat.rings, hand: seat.hand }
+    const connectionsMax = connectionsEach(config.delivery.connectionsMax, layout.deliver)
+    const own = { ...config, delivery: { ...config.delivery, connectionsMax } }
+    const data = { config: own, memory: this.#memory, rings: seat.rings, hand: seat.hand }
     const thread = this.#hire('deliver', `deliver-${index}`, data, (error) => {
       this.#died(`deliver-${index}`, error)
       if (error !== null) this.#strike(seat.hand, error)

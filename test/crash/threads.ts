@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { openDisk } from '../../src/adapters/embedded/embedded.ts'
 import type { Layout } from '../../src/app/layout.ts'
 import type { Log } from '../../src/app/log.ts'
+import type { RunningThread } from '../../src/app/mail-threads.ts'
 import { Supervisor } from '../../src/app/supervisor.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
@@ -148,32 +149,35 @@ async function killInTurn(
   const { kills, layout, secondsBetween } = plan
   const random = seededRandom(plan.seed)
   const killsAtMs: number[] = []
+  const successors: Promise<unknown>[] = []
   for (let kill = 0; kill < kills; kill++) {
-    await sleep(1_000 * (secondsBetween.min + (secondsBetween.max - secondsBetween.min) * random.fraction()))
     const role = kill % 2 === 0 ? 'deliver' : 'intake'
+    // The pause before a successor grows with every death; with two dead of one kind there would be no service to be measured.
+    await until(backMsMax, `not every ${role} thread is back`, () => seats(supervisor, role).every(runs))
+    await sleep(1_000 * (secondsBetween.min + (secondsBetween.max - secondsBetween.min) * random.fraction()))
     const name = `${role}-${random.uint32() % layout[role]}`
-    const seat = (): ReturnType<Supervisor['workers']>[number] | undefined =>
-      supervisor.workers().find((one) => one.name === name)
-    const { worker, restarts } = seat() ?? {}
-    if (worker === null || worker === undefined) throw new Error(`${name} is not there to be killed`)
+    const seat = (): RunningThread => seats(supervisor, name)[0] as RunningThread
+    const { worker, restarts } = seat()
     killsAtMs.push(Date.now())
     const startMs = performance.now()
     const since = (): number => performance.now() - startMs
-    void worker.terminate()
-    const replaced = until(backMsMax, `${name} is not replaced`, () => {
-      const now = seat()
-      return now?.state === 'running' && now.restarts > (restarts ?? 0)
-    }).then(() => times.replacedMs.push(since()))
+    void worker?.terminate()
+    const replaced = until(backMsMax, `${name} is not replaced`, () => runs(seat()) && seat().restarts > restarts)
+    successors.push(replaced.then(() => times.replacedMs.push(since())))
     const rcpt = `${probeUser}${kill}@mail0.test`
     await accepted(supervisor, rcpt)
     times.acceptedMs.push(since())
     await until(backMsMax, `${rcpt} has not arrived`, () => world.probesArrived.has(rcpt))
     times.arrivedMs.push(since())
-    await replaced
     if ((kill + 1) % 10 === 0) plan.progress(`${kill + 1} kills`)
   }
+  await Promise.all(successors)
   return killsAtMs
 }
+
+const seats = (supervisor: Supervisor, name: string): RunningThread[] =>
+  supervisor.workers().filter((one) => one.name.startsWith(name))
+const runs = ({ state }: RunningThread): boolean => state === 'running'
 
 /** A connection that the dead thread had not yet taken is reset: the client tries again, as clients do. */
 async function accepted(supervisor: Supervisor, rcpt: string): Promise<void> {
