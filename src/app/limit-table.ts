@@ -15,12 +15,14 @@ import { sandboxLimits } from '../sandbox/sandbox.ts'
 import { shapeLimits, slotBytes } from '../shape/shape.ts'
 import { spoolLimits } from '../spool/spool.ts'
 import * as standardsLimits from '../standards/limits.ts'
+import { tenancyLimits } from '../tenancy/tenancy.ts'
 import * as appLimits from './limits.ts'
 
 /** On the way of a message, then what stands beside it. */
 const owners = [
   'intake/smtp',
   'standards',
+  'tenancy',
   'spool',
   'route',
   'adapters/dns',
@@ -51,6 +53,7 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
   smtpLimits,
   standardsLimits,
   spoolLimits,
+  tenancyLimits,
   routeLimits,
   dnsLimits,
   shapeLimits,

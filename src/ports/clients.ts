@@ -1,17 +1,33 @@
 /** What intake asks of tenancy: who is this, and may it send as that? */
+import type { Scope } from './directory.ts'
 
 export interface Client {
-  /** The tenant's name. */
+  /** What never changes of the tenant: its id in the directory, or its name in the configuration file. */
   readonly tenant: string
-  /** How it was recognised, for the log: "network 10.0.0.0/8" or "login app@example.com". */
+  /** How it was recognised, for the log: "network 10.0.0.0/8", "login app@example.com" or "key 0192…". */
   readonly how: string
+  /** Of the key or login in the directory; absent for what the configuration file says. */
+  readonly credentialId?: string
+}
+
+/** A client that showed a key. */
+export interface KeyClient extends Client {
+  readonly credentialId: string
+  readonly scopes: readonly Scope[]
 }
 
 export interface Clients {
   /** The client whose network holds this address, the most specific one first; null for a stranger. */
   byNetwork(address: string): Client | null
-  /** Constant time for known and unknown users alike. */
-  byLogin(user: string, password: string): Client | null
-  /** May this client use this reverse-path? (Always true until domains belong to tenants.) */
-  maySendAs(client: Client, returnPath: string): boolean
+  /** Constant time for known and unknown users alike. A login that is bound to networks needs the address. */
+  byLogin(user: string, password: string, address?: string): Client | null
+  /** May this client use this address as reverse-path or in From? '' is the null sender. */
+  maySendAs(client: Client, address: string): boolean
+}
+
+export interface DirectoryClients extends Clients {
+  /** Null: no such key, revoked, expired, its tenant suspended, or used from a network that it is not for. */
+  byKey(secret: string, address: string): KeyClient | null
+  /** False once what it was recognised by is revoked, or its tenant suspended: a session that is open then has lost its client. */
+  isCurrent(client: Client): boolean
 }

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { type Generated, sql } from 'kysely'
+import { lockWaitMsMax } from './limits.ts'
+import { openSqlite } from './sqlite.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'posthaste-sqlite-'))
+after(() => rmSync(root, { recursive: true }))
+
+interface Schema {
+  parents: { id: Generated<number>; name: string }
+  children: { id: number; parent: number }
+}
+
+const tables = [
+  sql`create table parents (id integer primary key, name text not null unique)`,
+  sql`create table children (id integer primary key, parent integer not null references parents (id))`,
+]
+
+test('what is committed is there after closing, in files that only we may read', async () => {
+  const directory = join(root, 'new', 'deep')
+  const db = await openSqlite<Schema>(directory, 'a.db')
+  for (const table of tables) await table.execute(db)
+  await db.insertInto('parents').values({ name: "'; DROP TABLE parents; --" }).execute()
+  for (const file of ['a.db', 'a.db-wal']) assert.equal(statSync(join(directory, file)).mode & 0o777, 0o600, file)
+  assert.equal(statSync(directory).mode & 0o777, 0o700)
+  await db.destroy()
+  const again = await openSqlite<Schema>(directory, 'a.db')
+  assert.deepEqual(
+    (await again.selectFrom('parents').selectAll().execute()).map((row) => ({ ...row })),
+    [{ id: 1, name: "'; DROP TABLE parents; --" }],
+  )
+  await again.destroy()
+})
+
+test('a file that others could read is closed to them', async () => {
+  const path = join(root, 'open.db')
+  writeFileSync(path, '', { mode: 0o644 })
+  chmodSync(path, 0o644)
+  await (await openSqlite(root, 'open.db')).destroy()
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+})
+
+test('every commit is synced, and rows that point nowhere are refused', async (t) => {
+  const db = await openSqlite<Schema>(root, 'b.db')
+  t.after(() => db.destroy())
+  for (const [pragma, value] of [
+    ['journal_mode', 'wal'],
+    ['synchronous', 2],
+    ['foreign_keys', 1],
+    ['locking_mode', 'exclusive'],
+  ] as const) {
+    const { rows } = await sql<Record<string, unknown>>`pragma ${sql.raw(pragma)}`.execute(db)
+    assert.equal(rows[0]?.[pragma], value)
+  }
+  for (const table of tables) await table.execute(db)
+  await assert.rejects(db.insertInto('children').values({ id: 1, parent: 7 }).execute(), {
+    code: 'database_constraint',
+    exitCode: 70,
+  })
+})
+
+test('a transaction that fails leaves nothing', async (t) => {
+  const db = await openSqlite<Schema>(root, 'c.db')
+  t.after(() => db.destroy())
+  for (const table of tables) await table.execute(db)
+  const work = db.transaction().execute(async (trx) => {
+    await trx.insertInto('parents').values({ name: 'one' }).execute()
+    await trx.insertInto('parents').values({ name: 'one' }).execute()
+  })
+  await assert.rejects(work, { code: 'database_constraint' })
+  assert.deepEqual(await db.selectFrom('parents').selectAll().execute(), [])
+})
+
+test('limit database.lock-wait: a second opener waits that long, never longer, and is refused', async (t) => {
+  const first = await openSqlite(root, 'd.db')
+  t.after(() => first.destroy())
+  await assert.rejects(openSqlite(root, 'd.db', { lockWaitMs: 10 }), { code: 'database_in_use', exitCode: 69 })
+  const startedMs = performance.now()
+  await assert.rejects(openSqlite(root, 'd.db', { lockWaitMs: 60_000 }), { code: 'database_in_use' })
+  const waitedMs = performance.now() - startedMs
+  assert.ok(waitedMs > lockWaitMsMax.value * 0.9 && waitedMs < 10 * lockWaitMsMax.value, `${waitedMs} ms`)
+})
+
+test('what is no database, or is out of reach, is named with its cure and left as it is', async () => {
+  const path = join(root, 'text.db')
+  writeFileSync(path, 'hello, this is a text and no database at all\n'.repeat(100))
+  await assert.rejects(openSqlite(root, 'text.db'), { code: 'database_damaged', exitCode: 74 })
+  assert.match(readFileSync(path, 'utf8'), /^hello/)
+  await assert.rejects(openSqlite(join(path, 'below'), 'x.db'), { code: 'database_unreadable', exitCode: 73 })
+})
+
+test('a mistake in a query stays a mistake of ours', async (t) => {
+  const db = await openSqlite(root, 'e.db')
+  t.after(() => db.destroy())
+  await assert.rejects(sql`selec`.execute(db), { code: 'ERR_SQLITE_ERROR' })
+})

@@ -1,0 +1,215 @@
+/**
+ * Port `directory`: who the tenants are, what they sign in with, and what they may send as. Asked by the admin API and by the CLI through it;
+ * stages read its snapshot and never ask it about a message.
+ *
+ * Contract:
+ *   1. A call that changes something settles when the change is on disk, is in the snapshot, and every listener has settled. So a key that is
+ *      revoked opens nothing from then on.
+ *   2. Whatever belongs to a tenant is found only by that tenant's id; another tenant's is as unknown as what never was.
+ *   3. A secret is told once, by the call that made it. Only its SHA-256 is kept.
+ *   4. A verified domain belongs to one tenant. Any number may claim it until then.
+ *   5. Calls throw PosthasteError: `invalid_value` (an InvalidValue, which points at the value), `…_unknown`, `…_taken`, `…_too_many`,
+ *      `…_unproven`, `directory_busy`, and what the database says.
+ */
+import type { MailClass } from '../model/submission.ts'
+
+/** send: hand over mail. read: see messages and figures. manage: change what the tenant has. */
+export type Scope = 'send' | 'read' | 'manage'
+
+export interface Tenant {
+  readonly id: string
+  readonly name: string
+  /** Its keys and logins open nothing; what it holds stays its own. */
+  readonly suspended: boolean
+  readonly createdMs: number
+}
+
+export interface ApiKey {
+  readonly id: string
+  readonly tenantId: string
+  readonly name: string
+  readonly scopes: readonly Scope[]
+  /** CIDR blocks that it may be used from; none: from everywhere. */
+  readonly networks: readonly string[]
+  /** Of the secret, so that people tell their keys apart. */
+  readonly lastFour: string
+  readonly createdMs: number
+  readonly expiresMs: number | null
+  readonly revokedMs: number | null
+}
+
+export interface SmtpLogin {
+  readonly id: string
+  readonly tenantId: string
+  readonly user: string
+  readonly networks: readonly string[]
+  readonly lastFour: string
+  readonly createdMs: number
+  readonly revokedMs: number | null
+}
+
+export interface SendingDomain {
+  readonly id: string
+  readonly tenantId: string
+  /** Lower-case A-labels. */
+  readonly domain: string
+  /** Names below it are included, except those that another tenant has verified. */
+  readonly subdomains: boolean
+  /** The TXT record that proves it. */
+  readonly record: { readonly name: string; readonly value: string }
+  readonly createdMs: number
+  readonly verifiedMs: number | null
+}
+
+export interface VerifiedSender {
+  readonly id: string
+  readonly tenantId: string
+  /** Lower-case; its domain in A-labels. */
+  readonly address: string
+  readonly createdMs: number
+  /** Until when the link that was mailed proves it. */
+  readonly linkExpiresMs: number
+  readonly verifiedMs: number | null
+}
+
+/** What a message of the stream has when it does not say otherwise. */
+export type StreamDefaults = Readonly<Record<string, unknown>>
+
+export interface Stream {
+  readonly id: string
+  readonly tenantId: string
+  readonly name: string
+  readonly mailClass: MailClass
+  readonly defaults: StreamDefaults
+  readonly createdMs: number
+}
+
+/** What the threads work by. Plain data: it survives structuredClone. */
+export interface DirectorySnapshot {
+  /** Grows by one with every change; begins anew with the process. */
+  readonly version: number
+  readonly intake: readonly IntakeTenant[]
+  readonly preparing: readonly PreparingTenant[]
+}
+
+/** For whoever recognises clients. Of a suspended tenant there are no keys and no logins. */
+export interface IntakeTenant {
+  readonly id: string
+  readonly name: string
+  readonly keys: readonly IntakeKey[]
+  readonly logins: readonly IntakeLogin[]
+  /** Verified ones. */
+  readonly domains: readonly OwnDomain[]
+  /** Verified ones. */
+  readonly senders: readonly string[]
+  readonly streams: readonly { readonly name: string; readonly mailClass: MailClass }[]
+}
+
+export interface IntakeKey {
+  readonly id: string
+  /** Hex. */
+  readonly sha256: string
+  readonly scopes: readonly Scope[]
+  readonly networks: readonly string[]
+  readonly expiresMs: number | null
+}
+
+export interface IntakeLogin {
+  readonly id: string
+  readonly user: string
+  /** Hex. */
+  readonly passwordSha256: string
+  readonly networks: readonly string[]
+}
+
+export interface OwnDomain {
+  readonly domain: string
+  readonly subdomains: boolean
+}
+
+/** For whoever composes and signs: no secret of a client is in it. Mail that a suspended tenant handed over goes on. */
+export interface PreparingTenant {
+  readonly id: string
+  readonly name: string
+  readonly domains: readonly OwnDomain[]
+  readonly streams: readonly { readonly name: string; readonly defaults: StreamDefaults }[]
+}
+
+/** What was taken away, and a snapshot without it. */
+export interface Withdrawal<T> {
+  readonly withdrawn: T
+  readonly snapshot: DirectorySnapshot
+}
+
+export interface NewKey {
+  readonly name: string
+  readonly scopes: readonly Scope[]
+  readonly networks?: readonly string[]
+  readonly expiresMs?: number | null
+}
+
+export interface NewLogin {
+  /** Left out: one is made. */
+  readonly user?: string
+  readonly networks?: readonly string[]
+}
+
+export interface NewDomain {
+  readonly domain: string
+  readonly subdomains?: boolean
+}
+
+export interface NewStream {
+  readonly name: string
+  readonly mailClass: MailClass
+  readonly defaults?: StreamDefaults
+}
+
+export interface Directory {
+  readonly version: number
+  snapshot(): DirectorySnapshot
+  /**
+   * Called with every new snapshot, one at a time; changes wait for it. So it bounds its own wait for others, and asks for no change itself.
+   * Returns how to stop that.
+   */
+  onChange(listener: (snapshot: DirectorySnapshot) => void | Promise<void>): () => void
+
+  createTenant(name: string): Promise<Tenant>
+  /** In order of creation, a page at a time: those after the id given. */
+  listTenants(page?: { readonly after?: string; readonly count?: number }): Promise<readonly Tenant[]>
+  getTenant(tenantId: string): Promise<Tenant>
+  renameTenant(tenantId: string, name: string): Promise<Tenant>
+  suspendTenant(tenantId: string): Promise<Withdrawal<Tenant>>
+  resumeTenant(tenantId: string): Promise<Tenant>
+
+  createKey(tenantId: string, key: NewKey): Promise<{ readonly key: ApiKey; readonly secret: string }>
+  /** Revoked ones too, as long as they are remembered. */
+  listKeys(tenantId: string): Promise<readonly ApiKey[]>
+  revokeKey(tenantId: string, keyId: string): Promise<Withdrawal<ApiKey>>
+
+  createLogin(tenantId: string, login: NewLogin): Promise<{ readonly login: SmtpLogin; readonly password: string }>
+  listLogins(tenantId: string): Promise<readonly SmtpLogin[]>
+  revokeLogin(tenantId: string, loginId: string): Promise<Withdrawal<SmtpLogin>>
+
+  addDomain(tenantId: string, domain: NewDomain): Promise<SendingDomain>
+  listDomains(tenantId: string): Promise<readonly SendingDomain[]>
+  /** `records`: the texts of the TXT records that stand at `record.name`, each joined from its strings. */
+  verifyDomain(tenantId: string, domainId: string, records: readonly string[]): Promise<SendingDomain>
+  removeDomain(tenantId: string, domainId: string): Promise<Withdrawal<SendingDomain>>
+
+  /** The token goes into the link that is mailed to the address. Asked again before it is proven, a new link replaces the old one. */
+  addSender(tenantId: string, address: string): Promise<{ readonly sender: VerifiedSender; readonly token: string }>
+  listSenders(tenantId: string): Promise<readonly VerifiedSender[]>
+  /** Whoever has the token has read the mail; no tenant is asked for. */
+  confirmSender(token: string): Promise<VerifiedSender>
+  removeSender(tenantId: string, senderId: string): Promise<Withdrawal<VerifiedSender>>
+
+  createStream(tenantId: string, stream: NewStream): Promise<Stream>
+  listStreams(tenantId: string): Promise<readonly Stream[]>
+  /** The name stays: messages carry it. */
+  changeStream(tenantId: string, streamId: string, change: Partial<Omit<NewStream, 'name'>>): Promise<Stream>
+  removeStream(tenantId: string, streamId: string): Promise<Withdrawal<Stream>>
+
+  /** Waits for what is under way and closes the database. */
+  close(): Promise<void>
+}

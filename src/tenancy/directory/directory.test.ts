@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { sql } from 'kysely'
+import { directoryRig, temporaryFolder } from '../../../test/support/directory-rig.ts'
+import { openSqlite } from '../../adapters/embedded/embedded.ts'
+import { VirtualClock } from '../../kernel/clock.ts'
+import { systemRandom } from '../../kernel/random.ts'
+import { dayMs } from '../../kernel/units.ts'
+import { type DirectorySchema, InvalidValue, openDirectory } from './directory.ts'
+import { migrate, type Migration, migrations } from './migrations.ts'
+
+const plain = { clock: new VirtualClock(), random: systemRandom, fileTenants: [] }
+
+test('what was made is there after a restart, and no secret is on disk', async (t) => {
+  const rig = await directoryRig(t)
+  const { directory } = rig
+  const tenant = await directory.createTenant('  acme ')
+  assert.equal(tenant.name, 'acme')
+  const { key, secret } = await directory.createKey(tenant.id, {
+    name: 'shop',
+    scopes: ['read', 'send', 'read'],
+    networks: ['10.0.0.0/8', '::ffff:192.0.2.0/120', '2001:DB8::/32', '10.0.0.0/8'],
+    expiresMs: rig.clock.nowMs() + dayMs,
+  })
+  assert.deepEqual(key.scopes, ['send', 'read'])
+  assert.deepEqual(key.networks, ['10.0.0.0/8', '192.0.2.0/24', '2001:db8::/32'])
+  assert.equal(key.lastFour, secret.slice(-4))
+  const made = await directory.createLogin(tenant.id, {})
+  assert.match(made.login.user, /^user-[a-z2-7]{12}$/)
+  assert.match(made.password, /^ph_smtp_/)
+  const { token } = await directory.addSender(tenant.id, 'ann@gmail.example')
+  const stream = await directory.createStream(tenant.id, {
+    name: 'receipts',
+    mailClass: 'transactional',
+    defaults: { from: 'shop@example.com', tags: ['a'] },
+  })
+  const domain = await directory.addDomain(tenant.id, { domain: 'Example.COM.' })
+  await directory.verifyDomain(tenant.id, domain.id, [domain.record.value])
+  const before = directory.snapshot()
+
+  const again = (await rig.reopen()).directory
+  assert.deepEqual({ ...again.snapshot(), version: 0 }, { ...before, version: 0 })
+  assert.deepEqual(structuredClone(before), before)
+  assert.deepEqual(await again.listTenants(), [tenant])
+  assert.deepEqual(await again.getTenant(tenant.id), tenant)
+  assert.deepEqual(await again.listKeys(tenant.id), [key])
+  assert.deepEqual(await again.listLogins(tenant.id), [made.login])
+  assert.deepEqual(await again.listStreams(tenant.id), [stream])
+  assert.equal((await again.listDomains(tenant.id))[0]?.record.value, domain.record.value)
+  await again.close()
+  const rows = readFileSync(join(rig.folder, 'directory.db'), 'latin1')
+  for (const told of [secret, made.password, token]) assert.ok(!rows.includes(told.slice(8, 40)))
+  assert.ok(rows.includes(hash('sha256', secret, 'hex')))
+})
+
+test('a key or login that is revoked is not in the snapshot that the call returns, and every listener has taken it', async (t) => {
+  const { directory } = await directoryRig(t)
+  const tenant = await directory.createTenant('acme')
+  const { key } = await directory.createKey(tenant.id, { name: 'one', scopes: ['send'] })
+  const { login } = await directory.createLogin(tenant.id, { user: 'app@acme' })
+  const taken: number[] = []
+  const stop = directory.onChange(async ({ version }) => {
+    await new Promise((resolve) => setImmediate(resolve))
+    taken.push(version)
+  })
+  const before = directory.version
+  const withoutKey = await directory.revokeKey(tenant.id, key.id)
+  assert.deepEqual(taken, [before + 1])
+  assert.equal(withoutKey.snapshot.version, before + 1)
+  assert.deepEqual(withoutKey.snapshot.intake[0]?.keys, [])
+  assert.equal(withoutKey.snapshot.intake[0].logins.length, 1)
+  assert.deepEqual((await directory.revokeLogin(tenant.id, login.id)).snapshot.intake[0]?.logins, [])
+  assert.deepEqual(taken, [before + 1, before + 2])
+  stop()
+  const again = await directory.revokeKey(tenant.id, key.id)
+  assert.equal(again.withdrawn.revokedMs, withoutKey.withdrawn.revokedMs)
+  assert.equal(taken.length, 2)
+  // The name is free for a new password.
+  assert.equal((await directory.createLogin(tenant.id, { user: 'app@acme' })).login.user, 'app@acme')
+})
+
+test('a listener that fails is told to the caller, after all the others have heard', async (t) => {
+  const { directory } = await directoryRig(t)
+  let heard = 0
+  directory.onChange(() => {
+    throw new Error('thread 3 is gone')
+  })
+  directory.onChange(() => void heard++)
+  await assert.rejects(directory.createTenant('acme'), { code: 'directory_not_heard', message: /thread 3 is gone/ })
+  assert.equal(heard, 1)
+  assert.equal((await directory.listTenants()).length, 1)
+})
+
+test('a suspended tenant has no keys for intake, keeps its domains, and comes back whole', async (t) => {
+  const { directory } = await directoryRig(t)
+  const tenant = await directory.createTenant('acme')
+  await directory.createKey(tenant.id, { name: 'one', scopes: ['send'] })
+  await directory.createLogin(tenant.id, {})
+  const domain = await directory.addDomain(tenant.id, { domain: 'example.com' })
+  await directory.verifyDomain(tenant.id, domain.id, ['other', ` ${domain.record.value}`])
+  const { withdrawn, snapshot } = await directory.suspendTenant(tenant.id)
+  assert.equal(withdrawn.suspended, true)
+  const [suspended] = snapshot.intake
+  assert.deepEqual([suspended?.keys, suspended?.logins, suspended?.domains.length], [[], [], 1])
+  assert.equal((await directory.resumeTenant(tenant.id)).suspended, false)
+  assert.equal(directory.snapshot().intake[0]?.keys.length, 1)
+  assert.equal((await directory.renameTenant(tenant.id, 'acme-2')).name, 'acme-2')
+  assert.equal(directory.snapshot().preparing[0]?.name, 'acme-2')
+})
+
+test('names are taken once, in the file and here', async (t) => {
+  const file = { name: 'from-file', networks: [], logins: [{ user: 'printer', passwordSha256: '0'.repeat(64) }] }
+  const { directory } = await directoryRig(t, [file])
+  const one = await directory.createTenant('one')
+  const two = await directory.createTenant('two')
+  for (const name of ['one', 'from-file']) {
+    await assert.rejects(directory.createTenant(name), { code: 'tenant_name_taken' })
+    await assert.rejects(directory.renameTenant(two.id, name), { code: 'tenant_name_taken' })
+  }
+  assert.equal((await directory.renameTenant(two.id, 'two')).name, 'two')
+  await directory.createLogin(one.id, { user: 'app' })
+  for (const user of ['app', 'printer'])
+    await assert.rejects(directory.createLogin(two.id, { user }), { code: 'login_taken' })
+  await directory.createStream(one.id, { name: 'news', mailClass: 'bulk' })
+  await directory.createStream(two.id, { name: 'news', mailClass: 'bulk' })
+  await assert.rejects(directory.createStream(one.id, { name: 'news', mailClass: 'bulk' }), { code: 'stream_taken' })
+})
+
+test('a domain is claimed by many and verified by one, with a record that proves it for that one alone', async (t) => {
+  const { directory } = await directoryRig(t)
+  const [one, two] = [await directory.createTenant('one'), await directory.createTenant('two')]
+  const ofOne = await directory.addDomain(one.id, { domain: 'example.com' })
+  const ofTwo = await directory.addDomain(two.id, { domain: 'EXAMPLE.com', subdomains: true })
+  assert.equal(ofOne.record.name, '_posthaste.example.com')
+  assert.match(ofOne.record.value, /^posthaste-verification=[0-9a-f]{40}$/)
+  assert.notEqual(ofOne.record.value, ofTwo.record.value)
+  await assert.rejects(directory.addDomain(one.id, { domain: 'example.com' }), { code: 'domain_taken' })
+
+  for (const records of [[], ['v=spf1 -all', ofTwo.record.value], [`${ofOne.record.value}x`], ['']])
+    await assert.rejects(directory.verifyDomain(one.id, ofOne.id, records), { code: 'domain_unproven' })
+  assert.deepEqual(directory.snapshot().intake[0]?.domains, [])
+  assert.notEqual((await directory.verifyDomain(one.id, ofOne.id, [ofOne.record.value])).verifiedMs, null)
+  assert.deepEqual(directory.snapshot().preparing[0]?.domains, [{ domain: 'example.com', subdomains: false }])
+  await assert.rejects(directory.verifyDomain(two.id, ofTwo.id, [ofTwo.record.value]), { code: 'domain_taken' })
+
+  const { snapshot } = await directory.removeDomain(one.id, ofOne.id)
+  assert.deepEqual(snapshot.intake[0]?.domains, [])
+  await directory.verifyDomain(two.id, ofTwo.id, [ofTwo.record.value])
+  const again = await directory.addDomain(one.id, { domain: 'example.com' })
+  assert.equal(again.record.value, ofOne.record.value)
+})
+
+test('an address is proven by the newest link, once, within its time', async (t) => {
+  const { directory, clock } = await directoryRig(t)
+  const tenant = await directory.createTenant('one')
+  const first = await directory.addSender(tenant.id, ' Ann@Gmail.Example ')
+  assert.equal(first.sender.address, 'ann@gmail.example')
+  const second = await directory.addSender(tenant.id, 'ann@gmail.example')
+  assert.equal(second.sender.id, first.sender.id)
+  for (const token of [first.token, '', 'x', `${second.token.slice(0, -1)}-`])
+    await assert.rejects(directory.confirmSender(token), { code: 'sender_link_unknown' })
+  assert.deepEqual(directory.snapshot().intake[0]?.senders, [])
+  const proven = await directory.confirmSender(second.token)
+  assert.equal(proven.verifiedMs, clock.nowMs())
+  assert.deepEqual(directory.snapshot().intake[0]?.senders, ['ann@gmail.example'])
+  await assert.rejects(directory.confirmSender(second.token), { code: 'sender_link_unknown' })
+  await assert.rejects(directory.addSender(tenant.id, 'ann@gmail.example'), { code: 'sender_taken' })
+  assert.deepEqual((await directory.removeSender(tenant.id, proven.id)).snapshot.intake[0]?.senders, [])
+})
+
+test('an address of a domain that another tenant has verified cannot be proven', async (t) => {
+  const { directory } = await directoryRig(t)
+  const [one, two] = [await directory.createTenant('one'), await directory.createTenant('two')]
+  const early = await directory.addSender(two.id, 'ann@mail.example.com')
+  const domain = await directory.addDomain(one.id, { domain: 'example.com', subdomains: true })
+  await directory.verifyDomain(one.id, domain.id, [domain.record.value])
+  await assert.rejects(directory.confirmSender(early.token), { code: 'sender_taken' })
+  await assert.rejects(directory.addSender(two.id, 'bob@example.com'), { code: 'sender_taken' })
+  await directory.addSender(one.id, 'bob@mail.example.com')
+  // Who verifies the name itself has it, whoever has what is above.
+  const below = await directory.addDomain(two.id, { domain: 'mail.example.com' })
+  await directory.verifyDomain(two.id, below.id, [below.record.value])
+  await directory.confirmSender(early.token)
+  await assert.rejects(directory.addSender(two.id, 'bob@other.example.com'), { code: 'sender_taken' })
+})
+
+test('streams change their class and defaults, never their name', async (t) => {
+  const { directory } = await directoryRig(t)
+  const tenant = await directory.createTenant('one')
+  const stream = await directory.createStream(tenant.id, { name: 'news', mailClass: 'bulk' })
+  const changed = await directory.changeStream(tenant.id, stream.id, { defaults: { track_opens: true } })
+  assert.deepEqual(changed, { ...stream, defaults: { track_opens: true } })
+  await directory.changeStream(tenant.id, stream.id, { mailClass: 'urgent' })
+  assert.deepEqual(directory.snapshot().preparing[0]?.streams, [{ name: 'news', defaults: { track_opens: true } }])
+  assert.deepEqual(directory.snapshot().intake[0]?.streams, [{ name: 'news', mailClass: 'urgent' }])
+  const { snapshot } = await directory.removeStream(tenant.id, stream.id)
+  assert.deepEqual(snapshot.intake[0]?.streams, [])
+})
+
+test('a value that is wrong is pointed at', async (t) => {
+  const { directory } = await directoryRig(t)
+  const { id } = await directory.createTenant('one')
+  const key = { name: 'k', scopes: ['send'] as const }
+  const calls: readonly (readonly [pointer: string, call: () => Promise<unknown>])[] = [
+    ['/name', () => directory.createTenant('Acme Inc.')],
+    ['/name', () => directory.renameTenant(id, '')],
+    ['/name', () => directory.createKey(id, { ...key, name: ' ' })],
+    ['/scopes', () => directory.createKey(id, { ...key, scopes: [] })],
+    ['/networks/0', () => directory.createKey(id, { ...key, networks: ['10.0.0.0/99'] })],
+    ['/expires_at', () => directory.createKey(id, { ...key, expiresMs: 1 })],
+    ['/user', () => directory.createLogin(id, { user: 'a b' })],
+    ['/networks/0', () => directory.createLogin(id, { networks: ['x'] })],
+    ['/domain', () => directory.addDomain(id, { domain: 'localhost' })],
+    ['/address', () => directory.addSender(id, 'ann')],
+    ['/name', () => directory.createStream(id, { name: 'News!', mailClass: 'bulk' })],
+    ['/class', () => directory.createStream(id, { name: 'news', mailClass: 'fast' as 'bulk' })],
+    ['/defaults', () => directory.createStream(id, { name: 'news', mailClass: 'bulk', defaults: [] as never })],
+  ]
+  const { version } = directory
+  for (const [pointer, call] of calls)
+    await assert.rejects(call(), (error) => error instanceof InvalidValue && error.pointer === pointer, pointer)
+  assert.equal(directory.version, version)
+})
+
+test('a change that fails leaves rows, snapshot and version as they were', async (t) => {
+  const { directory, db } = await directoryRig(t)
+  const tenant = await directory.createTenant('one')
+  const before = directory.snapshot()
+  await sql`create trigger full before insert on api_keys begin select raise(abort, 'no'); end`.execute(db)
+  await assert.rejects(directory.createKey(tenant.id, { name: 'x', scopes: ['send'] }), { code: 'database_constraint' })
+  assert.equal(directory.snapshot(), before)
+  assert.deepEqual(await directory.listKeys(tenant.id), [])
+  assert.equal((await directory.createTenant('two')).name, 'two')
+})
+
+test('only one may open it', async (t) => {
+  const folder = temporaryFolder(t)
+  const directory = await openDirectory(await openSqlite<DirectorySchema>(folder, 'a.db'), plain)
+  t.after(() => directory.close())
+  await assert.rejects(openSqlite(folder, 'a.db', { lockWaitMs: 5 }), { code: 'database_in_use' })
+  await directory.close()
+  await directory.close()
+  await assert.rejects(directory.createTenant('late'), { code: 'directory_closed' })
+})
+
+test('a database of a newer version is refused, and not a byte of it changes', async (t) => {
+  const folder = temporaryFolder(t)
+  const db = await openSqlite<DirectorySchema>(folder, 'a.db')
+  const next = { name: 'of next year', up: async () => undefined }
+  await migrate(db, plain.clock, [...migrations, next])
+  await db.destroy()
+  const bytes = readFileSync(join(folder, 'a.db'))
+  const opened = openDirectory(await openSqlite<DirectorySchema>(folder, 'a.db'), plain)
+  await assert.rejects(opened, { code: 'directory_newer', exitCode: 78, message: /version 2.* up to 1/ })
+  assert.deepEqual(readFileSync(join(folder, 'a.db')), bytes)
+})
+
+test('a step that fails leaves the version before it, and the next start goes on from there', async (t) => {
+  const folder = temporaryFolder(t)
+  const db = await openSqlite<DirectorySchema>(folder, 'a.db')
+  t.after(() => db.destroy())
+  let power = false
+  const step: Migration = {
+    name: 'step',
+    up: async ({ schema }) => {
+      await schema.createTable('new_one').addColumn('id', 'text').execute()
+      if (!power) throw new Error('power cut')
+    },
+  }
+  await assert.rejects(migrate(db, plain.clock, [...migrations, step]), /power cut/)
+  const versions = db.selectFrom('schema_versions').select(['version', 'name'])
+  assert.equal((await versions.execute()).length, 1)
+  power = true
+  for (let start = 0; start < 2; start++) await migrate(db, plain.clock, [...migrations, step])
+  assert.equal((await versions.execute()).length, 2)
+})

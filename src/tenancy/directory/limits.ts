@@ -1,0 +1,131 @@
+/** Bounds of the directory. */
+import { limit } from '../../kernel/limits.ts'
+import { dayMs, KiB } from '../../kernel/units.ts'
+
+const owner = 'tenancy'
+
+export const tenantsMax = limit({
+  name: 'directory.tenants',
+  value: 10_000,
+  unit: 'tenants',
+  owner,
+  why: 'With five keys each: 0.13 s of CPU to load at start, and 0.12 s in each thread that takes a new snapshot.',
+  breach: 'tenants_too_many',
+})
+
+export const keysMax = limit({
+  name: 'directory.keys',
+  value: 100,
+  unit: 'keys of a tenant that are not revoked',
+  owner,
+  why: 'One for each of its programs, twice while they are exchanged.',
+  breach: 'keys_too_many',
+})
+
+export const loginsMax = limit({
+  name: 'directory.logins',
+  value: 100,
+  unit: 'logins of a tenant that are not revoked',
+  owner,
+  why: 'One for each of its programs and devices.',
+  breach: 'logins_too_many',
+})
+
+export const revokedMax = limit({
+  name: 'directory.revoked',
+  value: 100,
+  unit: 'revoked keys of a tenant, and as many logins',
+  owner,
+  why: 'They are listed so that people see what became of a key; whoever makes a new one every hour must not fill the disk.',
+  breach: 'the oldest is forgotten',
+})
+
+export const domainsMax = limit({
+  name: 'directory.domains',
+  value: 1_000,
+  unit: 'domains of a tenant, claimed or verified',
+  owner,
+  why: 'A platform that sends for its own customers has hundreds. 1,000 × 300 B.',
+  breach: 'domains_too_many',
+})
+
+export const sendersMax = limit({
+  name: 'directory.senders',
+  value: 1_000,
+  unit: 'single addresses of a tenant, claimed or verified',
+  owner,
+  why: 'Whoever has more has a domain. 1,000 × 300 B, and as many mails with a link.',
+  breach: 'senders_too_many',
+})
+
+export const streamsMax = limit({
+  name: 'directory.streams',
+  value: 100,
+  unit: 'streams of a tenant',
+  owner,
+  why: 'Kinds of mail, not campaigns. With defaults of 16 KiB: 1.6 MB per thread that prepares mail, at worst.',
+  breach: 'streams_too_many',
+})
+
+export const defaultsBytesMax = limit({
+  name: 'directory.stream-defaults',
+  value: 16 * KiB,
+  unit: 'bytes as JSON',
+  owner,
+  why: 'Sender, headers, tags and switches. Every thread that prepares mail holds them.',
+  breach: 'invalid_value at /defaults',
+})
+
+export const defaultsDepthMax = limit({
+  name: 'directory.stream-defaults-depth',
+  value: 8,
+  unit: 'lists and objects in one another',
+  owner,
+  why: 'Deeper JSON has no meaning here, and would meet code that recurses.',
+  breach: 'invalid_value at /defaults',
+})
+
+export const networksMax = limit({
+  name: 'directory.networks',
+  value: 50,
+  unit: 'networks of a key or login',
+  owner,
+  why: 'They are looked through one by one, when the key is used.',
+  breach: 'invalid_value at /networks',
+})
+
+export const labelCharactersMax = limit({
+  name: 'directory.label',
+  value: 100,
+  unit: 'characters in the name of a key',
+  owner,
+  why: 'It is for people, in one row of a table.',
+  breach: 'invalid_value at /name',
+})
+
+export const pageTenantsMax = limit({
+  name: 'directory.page',
+  value: 1_000,
+  unit: 'tenants',
+  owner,
+  why: 'A page of the list: 200 kB as JSON.',
+  breach: 'a page has no more',
+})
+
+export const linkMsMax = limit({
+  name: 'directory.sender-link',
+  value: 1 * dayMs,
+  unit: 'ms',
+  owner,
+  why: 'The link that proves an address: long enough for a mail that is greylisted and read tomorrow morning.',
+  breach: 'sender_link_unknown',
+})
+
+export const changesWaitingMax = limit({
+  name: 'directory.changes-waiting',
+  value: 1_000,
+  unit: 'changes',
+  owner,
+  why: 'One runs at a time, a few milliseconds each with its commit: the last one waits for some seconds.',
+  breach: 'directory_busy',
+})

@@ -1,0 +1,87 @@
+/**
+ * The directory's tables, in what SQLite and PostgreSQL both understand: ids are UUIDv7 as text, times are milliseconds since 1970, yes and no
+ * are a time or null, lists and objects are JSON as text. (An adapter to PostgreSQL must read bigint as a number.)
+ *
+ *   tenants ─┬─ api_keys
+ *            ├─ smtp_logins
+ *            ├─ sending_domains     a verified name is there once, a claimed one as often as claimed
+ *            ├─ verified_senders
+ *            └─ streams
+ *   settings                        the secret that makes the records of domains
+ */
+import type { Kysely, Transaction } from 'kysely'
+
+export interface DirectorySchema {
+  schema_versions: { version: number; name: string; applied_ms: number }
+  settings: { name: string; value: string }
+  tenants: TenantRow
+  api_keys: KeyRow
+  smtp_logins: LoginRow
+  sending_domains: DomainRow
+  verified_senders: SenderRow
+  streams: StreamRow
+}
+
+export type DirectoryDatabase = Kysely<DirectorySchema>
+export type DirectoryTransaction = Transaction<DirectorySchema>
+
+export interface TenantRow {
+  id: string
+  name: string
+  created_ms: number
+  suspended_ms: number | null
+}
+
+export interface KeyRow {
+  id: string
+  tenant_id: string
+  name: string
+  sha256: string
+  last_four: string
+  scopes: string
+  networks: string
+  created_ms: number
+  expires_ms: number | null
+  revoked_ms: number | null
+}
+
+export interface LoginRow {
+  id: string
+  tenant_id: string
+  user_name: string
+  password_sha256: string
+  last_four: string
+  networks: string
+  created_ms: number
+  revoked_ms: number | null
+}
+
+export interface DomainRow {
+  id: string
+  tenant_id: string
+  domain: string
+  /** 1: names below it too. */
+  subdomains: number
+  created_ms: number
+  verified_ms: number | null
+}
+
+export interface SenderRow {
+  id: string
+  tenant_id: string
+  address: string
+  /** Null once it was used. */
+  link_sha256: string | null
+  link_expires_ms: number
+  created_ms: number
+  verified_ms: number | null
+}
+
+export interface StreamRow {
+  id: string
+  tenant_id: string
+  name: string
+  mail_class: string
+  defaults: string
+  created_ms: number
+}

@@ -1,0 +1,145 @@
+/** From rows to what threads work by: a part for each tenant, made anew when something of that tenant changed. */
+import type { MailClass } from '../../model/submission.ts'
+import type {
+  IntakeKey,
+  IntakeLogin,
+  IntakeTenant,
+  OwnDomain,
+  PreparingTenant,
+  Scope,
+  StreamDefaults,
+} from '../../ports/directory.ts'
+import type { DirectoryDatabase, DirectoryTransaction, KeyRow, LoginRow, StreamRow, TenantRow } from './schema.ts'
+
+export interface TenantParts {
+  readonly intake: IntakeTenant
+  readonly preparing: PreparingTenant
+}
+
+/** By tenant's id, in order of creation; of one tenant, or of all. */
+export async function loadParts(
+  db: DirectoryDatabase | DirectoryTransaction,
+  tenantId: string | null,
+): Promise<Map<string, TenantParts>> {
+  const one = tenantId ?? ''
+  const all = tenantId === null
+  const tenants = await db
+    .selectFrom('tenants')
+    .selectAll()
+    .$if(!all, (query) => query.where('id', '=', one))
+    .orderBy('id')
+    .execute()
+  const keys = await db
+    .selectFrom('api_keys')
+    .select(['id', 'tenant_id', 'sha256', 'scopes', 'networks', 'expires_ms'])
+    .where('revoked_ms', 'is', null)
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .execute()
+  const logins = await db
+    .selectFrom('smtp_logins')
+    .select(['id', 'tenant_id', 'user_name', 'password_sha256', 'networks'])
+    .where('revoked_ms', 'is', null)
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .execute()
+  const domains = await db
+    .selectFrom('sending_domains')
+    .select(['tenant_id', 'domain', 'subdomains'])
+    .where('verified_ms', 'is not', null)
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .execute()
+  const senders = await db
+    .selectFrom('verified_senders')
+    .select(['tenant_id', 'address'])
+    .where('verified_ms', 'is not', null)
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .execute()
+  const streams = await db
+    .selectFrom('streams')
+    .selectAll()
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .orderBy('id')
+    .execute()
+  const list = sharedLists()
+  const of = {
+    keys: byTenant(keys, (row) => intakeKey(row, list)),
+    logins: byTenant(logins, (row) => intakeLogin(row, list)),
+    domains: byTenant(domains, ({ domain, subdomains }): OwnDomain => ({ domain, subdomains: subdomains !== 0 })),
+    senders: byTenant(senders, ({ address }) => address),
+    streams: byTenant(streams, (row) => row),
+  }
+  return new Map(tenants.map((tenant) => [tenant.id, partsOf(tenant, of)]))
+}
+
+interface Grouped {
+  readonly keys: ReadonlyMap<string, IntakeKey[]>
+  readonly logins: ReadonlyMap<string, IntakeLogin[]>
+  readonly domains: ReadonlyMap<string, OwnDomain[]>
+  readonly senders: ReadonlyMap<string, string[]>
+  readonly streams: ReadonlyMap<string, StreamRow[]>
+}
+
+function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped): TenantParts {
+  const suspended = suspended_ms !== null
+  const domains = of.domains.get(id) ?? []
+  const streams = (of.streams.get(id) ?? []).map((row) => ({
+    name: row.name,
+    mailClass: row.mail_class as MailClass,
+    defaults: JSON.parse(row.defaults) as StreamDefaults,
+  }))
+  return {
+    intake: {
+      id,
+      name,
+      keys: suspended ? [] : (of.keys.get(id) ?? []),
+      logins: suspended ? [] : (of.logins.get(id) ?? []),
+      domains,
+      senders: of.senders.get(id) ?? [],
+      streams: streams.map((stream) => ({ name: stream.name, mailClass: stream.mailClass })),
+    },
+    preparing: {
+      id,
+      name,
+      domains,
+      streams: streams.map((stream) => ({ name: stream.name, defaults: stream.defaults })),
+    },
+  }
+}
+
+type Lists = (json: string) => readonly string[]
+
+/** Fifty thousand keys have a handful of different lists: read once and shared, also by a structured clone. */
+function sharedLists(): Lists {
+  const known = new Map<string, readonly string[]>()
+  return (json) => {
+    let list = known.get(json)
+    if (list === undefined) known.set(json, (list = JSON.parse(json) as string[]))
+    return list
+  }
+}
+
+function intakeKey(row: Pick<KeyRow, 'id' | 'sha256' | 'scopes' | 'networks' | 'expires_ms'>, list: Lists): IntakeKey {
+  return {
+    id: row.id,
+    sha256: row.sha256,
+    scopes: list(row.scopes) as readonly Scope[],
+    networks: list(row.networks),
+    expiresMs: row.expires_ms,
+  }
+}
+
+function intakeLogin(
+  row: Pick<LoginRow, 'id' | 'user_name' | 'password_sha256' | 'networks'>,
+  list: Lists,
+): IntakeLogin {
+  return { id: row.id, user: row.user_name, passwordSha256: row.password_sha256, networks: list(row.networks) }
+}
+
+function byTenant<Row extends { tenant_id: string }, T>(rows: readonly Row[], make: (row: Row) => T): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const row of rows) {
+    const group = groups.get(row.tenant_id)
+    if (group === undefined) groups.set(row.tenant_id, [make(row)])
+    else group.push(make(row))
+  }
+  return groups
+}

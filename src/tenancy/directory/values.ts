@@ -1,0 +1,191 @@
+/** What people may call things: each reader returns the form that is kept, or throws InvalidValue with what is wrong and what to write instead. */
+import { PosthasteError } from '../../kernel/errors.ts'
+import type { MailClass } from '../../model/submission.ts'
+import type { Scope, StreamDefaults } from '../../ports/directory.ts'
+import { domainName, parsePath } from '../../standards/address.ts'
+import { parseNetwork } from '../networks.ts'
+import { defaultsBytesMax, defaultsDepthMax, labelCharactersMax, networksMax } from './limits.ts'
+
+/** One value of a request is wrong. */
+export class InvalidValue extends PosthasteError {
+  /** JSON pointer (RFC 6901) to it. */
+  readonly pointer: string
+
+  constructor(pointer: string, what: string, cure: string) {
+    super('invalid_value', `${pointer}: ${what}`, cure)
+    this.pointer = pointer
+  }
+}
+
+/** Names that programs use, of tenants and streams: ASCII, so that none looks like another. As in the configuration file. */
+export function slug(pointer: string, written: string): string {
+  const name = trimmed(pointer, written)
+  if (/^[a-z0-9][a-z0-9_-]{0,62}$/.test(name)) return name
+  throw new InvalidValue(
+    pointer,
+    `${show(name)} cannot be a name`,
+    'Use up to 63 of a–z, 0–9, - and _, beginning with a letter or digit.',
+  )
+}
+
+/** Names that only people read. Composed (NFC), and nothing in them that cannot be seen or turns the text around. */
+export function label(pointer: string, written: string): string {
+  const name = trimmed(pointer, written).normalize('NFC')
+  if (/[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u.test(name))
+    throw new InvalidValue(pointer, `${show(name)} has characters that cannot be seen`, 'Type it anew.')
+  if (name.length <= labelCharactersMax.value) return name
+  throw new InvalidValue(
+    pointer,
+    `it has ${name.length} characters`,
+    `Use ${labelCharactersMax.value} characters at most.`,
+  )
+}
+
+/** ASCII in lower case: clients send it byte for byte. */
+export function userName(pointer: string, written: string): string {
+  const user = trimmed(pointer, written)
+  if (/^[a-z0-9][a-z0-9._@+-]{0,127}$/.test(user)) return user
+  throw new InvalidValue(
+    pointer,
+    `${show(user)} cannot be a user name`,
+    'Use up to 128 of a–z, 0–9, . _ @ + and -, beginning with a letter or digit; or leave it out, and one is made.',
+  )
+}
+
+/** Lower-case A-labels. Look-alikes are refused by domainName, not mapped. */
+export function domain(pointer: string, written: string): string {
+  const text = trimmed(pointer, written)
+  const name = domainName(text.endsWith('.') ? text.slice(0, -1) : text)
+  if (name.includes('.')) return name
+  throw new InvalidValue(pointer, `${show(text)} is not a domain`, 'Write the full name, such as example.com.')
+}
+
+/**
+ * As it is compared: the domain in A-labels, the local part with A–Z folded. Strictly only the domain's own server may fold it (RFC 5321 §2.4),
+ * but none is known to give "Ann" and "ann" to two people, and people write both.
+ */
+export function address(pointer: string, written: string): string {
+  const text = trimmed(pointer, written)
+  const path = parsePath(`<${text}>`, 0)
+  const problem = path.problem ?? (path.end === text.length + 2 ? null : 'something follows the address')
+  const mailbox = path.problem === null ? path.mailbox : null
+  if (problem !== null || mailbox === null || mailbox.literal || !mailbox.domain.includes('.')) {
+    throw new InvalidValue(
+      pointer,
+      `${show(text)} is not a mail address${problem === null ? '' : `: ${problem}`}`,
+      'Write it like ann@example.com, without a name or brackets.',
+    )
+  }
+  return foldAddress(mailbox.address, mailbox.domain)
+}
+
+/** For an address that was read by parsePath, with the domain as it was understood. */
+export function foldAddress(written: string, understoodDomain: string): string {
+  const localPart = written.slice(0, written.lastIndexOf('@'))
+  return `${localPart.replace(/[A-Z]/g, (letter) => letter.toLowerCase())}@${understoodDomain}`
+}
+
+export function networks(pointer: string, written: readonly string[]): string[] {
+  if (written.length > networksMax.value) {
+    throw new InvalidValue(
+      pointer,
+      `there are ${written.length} networks`,
+      `Name ${networksMax.value} at most; larger networks hold smaller ones.`,
+    )
+  }
+  const found = written.map((text, index) => {
+    const at = `${pointer}/${index}`
+    const network = parseNetwork(text.trim())
+    if (network === null)
+      throw new InvalidValue(at, `${show(text)} is not a network`, 'Write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32.')
+    if (network.prefix === 0)
+      throw new InvalidValue(at, `${show(text)} is everybody`, 'Leave the list empty to allow every address.')
+    return network.cidr
+  })
+  return [...new Set(found)]
+}
+
+const allScopes: readonly Scope[] = ['send', 'read', 'manage']
+
+/** In one order, each once. */
+export function scopes(pointer: string, written: readonly string[]): Scope[] {
+  const unknown = written.findIndex((scope) => !(allScopes as readonly string[]).includes(scope))
+  const cure = `Choose from ${allScopes.join(', ')}.`
+  if (unknown >= 0)
+    throw new InvalidValue(`${pointer}/${unknown}`, `${show(written[unknown] as string)} is not a scope`, cure)
+  if (written.length === 0) throw new InvalidValue(pointer, 'a key without a scope can do nothing', cure)
+  return allScopes.filter((scope) => written.includes(scope))
+}
+
+/** Null: never. */
+export function expiry(pointer: string, ms: number | null, nowMs: number): number | null {
+  if (ms === null || (Number.isSafeInteger(ms) && ms > nowMs)) return ms
+  throw new InvalidValue(pointer, `${ms} is not a time to come`, 'Give milliseconds since 1970, later than now.')
+}
+
+const classes: readonly MailClass[] = ['urgent', 'transactional', 'bulk']
+
+export function mailClass(pointer: string, written: string): MailClass {
+  const known = classes.find((name) => name === written)
+  if (known !== undefined) return known
+  throw new InvalidValue(pointer, `${show(written)} is not a class of mail`, `Choose from ${classes.join(', ')}.`)
+}
+
+/** As JSON. */
+export function defaults(pointer: string, written: StreamDefaults): string {
+  if (written === null || typeof written !== 'object' || Array.isArray(written))
+    throw new InvalidValue(pointer, 'it is not an object', 'Write a JSON object: {"track_opens": false}.')
+  const json = asJson(pointer, written)
+  const bytes = Buffer.byteLength(json)
+  if (bytes > defaultsBytesMax.value) {
+    throw new InvalidValue(
+      pointer,
+      `it has ${bytes} bytes as JSON`,
+      `Keep it within ${defaultsBytesMax.value}; content belongs in templates.`,
+    )
+  }
+  if (depthOf(json) > defaultsDepthMax.value)
+    throw new InvalidValue(pointer, 'it is nested too deeply', `Nest ${defaultsDepthMax.value} levels at most.`)
+  // Nobody who merges these into an object may meet its prototype.
+  const bad = /"(__proto__|constructor|prototype)":/.exec(json)?.[1]
+  if (bad !== undefined) throw new InvalidValue(pointer, `"${bad}" cannot be a key`, 'Give it another name.')
+  return json
+}
+
+function asJson(pointer: string, written: StreamDefaults): string {
+  try {
+    return JSON.stringify(written)
+  } catch {
+    throw new InvalidValue(
+      pointer,
+      'it cannot be written as JSON',
+      'Write an object of texts, numbers, lists and objects.',
+    )
+  }
+}
+
+/** Of JSON as JSON.stringify writes it. */
+function depthOf(json: string): number {
+  let depth = 0
+  let deepest = 0
+  for (const [mark] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
+    if (mark === '{' || mark === '[') deepest = Math.max(deepest, ++depth)
+    else if (mark === '}' || mark === ']') depth--
+  }
+  return deepest
+}
+
+function trimmed(pointer: string, written: string): string {
+  const text = written.trim()
+  if (text === '') throw new InvalidValue(pointer, 'it is empty', 'Write something.')
+  return text
+}
+
+/** Quoted and escaped, and never long. */
+function show(text: string): string {
+  const short = text.length > 60 ? `${text.slice(0, 60)}…` : text
+  return JSON.stringify(short).replace(
+    /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (invisible) => `\\u${(invisible.codePointAt(0) as number).toString(16).padStart(4, '0')}`,
+  )
+}
