@@ -11,6 +11,8 @@ export interface QueueSource {
   flows(): Iterable<QueueFlow>
   /** What was learned about destinations: JSON, a few KB each. */
   learned(): Iterable<unknown>
+  /** How many slots a search goes over. */
+  readonly slotsUsed: number
   /** Slots whose record lies in [from, to) of a log, and that nobody is reading at the moment. */
   slotsIn(log: number, from: number, to: number): readonly SlotPlace[]
   /** The record of this slot's submission was copied; false when the slot has moved on meanwhile. */

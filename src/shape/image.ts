@@ -16,6 +16,9 @@ export function queueImage(scheduler: Scheduler, nowMs: () => number): QueueSour
     writeRows: (from, into) => writeRows(slots, from, into),
     flows: () => flowsOf(scheduler),
     learned: () => learnedOf(scheduler),
+    get slotsUsed() {
+      return slots.used
+    },
     slotsIn: (log, from, to) => slotsIn(slots, log, from, to),
     relocate({ slot, number, place }, to, span) {
       if (slots.number[slot] !== number || slots.place[slot] !== place || !waits(slots, slot)) return false

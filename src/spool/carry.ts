@@ -25,6 +25,9 @@ export interface CarryOptions {
   readonly logs: ReadonlyMap<number, LogSegments>
 }
 
+/** A search over ten million slots takes 20 to 40 ms: then one every ten ticks. */
+const searchedPerTick = 1_000_000
+
 interface Copied {
   readonly slots: readonly SlotPlace[]
   readonly to: RecordPlace
@@ -38,6 +41,10 @@ export class Carrier {
   /** The copies before this position are what slots point to. */
   #appliedTo = 0
   readonly #failed = new Set<string>()
+  /** Segments that were looked at in this round. */
+  readonly #seen = new Set<string>()
+  /** Calls of `start` to let pass. */
+  #pause = 0
   carried = 0
 
   constructor(options: CarryOptions) {
@@ -57,17 +64,21 @@ export class Carrier {
   start(keepFrom: ReadonlyMap<number, number>): void {
     if (!this.idle) return
     const { segmentBytes, source } = this.#options
+    if (this.#pause > 0) return void (this.#pause -= 1)
     for (const [log, segments] of this.#options.logs) {
-      for (const segment of segments.behind(keepFrom.get(log) ?? 0)) {
-        const use = segments.used(segment)
-        if (use === undefined || use.bytes > segmentBytes * carriedShareMax.value) continue
-        if (this.#failed.has(`${log} ${segment}`)) continue
+      for (const segment of segments.sparse(keepFrom.get(log) ?? 0, segmentBytes * carriedShareMax.value)) {
+        const name = `${log} ${segment}`
+        if (this.#failed.has(name) || this.#seen.has(name)) continue
+        // One search at a time: it goes over all slots, on the thread that everybody waits for.
+        this.#pause = Math.floor(source.slotsUsed / searchedPerTick)
+        this.#seen.add(name)
         const slots = source.slotsIn(log, segment * segmentBytes, (segment + 1) * segmentBytes)
-        // Only chunks of a later record, or what is being sent right now.
-        if (slots.length === 0) continue
-        return void this.#empty(`${log} ${segment}`, slots)
+        // None: only chunks of a later record, or what is being sent right now.
+        return slots.length === 0 ? undefined : void this.#empty(name, slots)
       }
     }
+    // All were looked at: the next round begins.
+    this.#seen.clear()
   }
 
   async #empty(name: string, slots: readonly SlotPlace[]): Promise<void> {
@@ -85,11 +96,12 @@ export class Carrier {
         const to = await this.#copy(writer, place, (together[0] as SlotPlace).number)
         if (to !== null) this.#copied.push({ slots: together, to, end: writer.endOfOpenBatch })
       }
-      writer.closeBatch()
     } catch {
       // Damaged, or the disk fails: its deliverer will say so, and the segment stays.
       this.#failed.add(name)
     } finally {
+      // Also what was copied before something was found damaged.
+      writer.closeBatch()
       this.#busy = false
     }
   }

@@ -117,6 +117,8 @@ export class CheckpointFiles {
   #removeOld(number: number): void {
     const before = listCheckpoints(this.#disk).filter((other) => other < number)
     for (const old of before.slice(0, -1)) this.#disk.remove(checkpointPath(old))
+    // Before anything is reclaimed: one that came back after a power cut would know of segments that are gone.
+    if (before.length > 1) this.#disk.syncDirectory(checkpointDirectoryPath)
   }
 
   /** What is left of it must not count as one of the two. */

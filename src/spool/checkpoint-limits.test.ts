@@ -41,6 +41,7 @@ function write(source: Partial<QueueSource>): Written {
       writeRows: noRows,
       flows: () => [],
       learned: () => [],
+      slotsUsed: 0,
       slotsIn: () => [],
       relocate: () => false,
       ...source,

@@ -198,10 +198,9 @@ export class Flusher {
     const from = own === -1 ? this.#free.shift() : this.#free.splice(own, 1)[0]
     if (from === undefined) return null
     const path = `${this.#directory}/${segmentFileName(segment)}`
-    if (from !== segment) {
-      this.#disk.rename(`${this.#directory}/${segmentFileName(from)}`, path)
-      this.#disk.syncDirectory(this.#directory)
-    }
+    if (from !== segment) this.#disk.rename(`${this.#directory}/${segmentFileName(from)}`, path)
+    // Also for one that bears the name already: the process that renamed or made it may have died before this.
+    this.#disk.syncDirectory(this.#directory)
     return { segment, file: this.#disk.open(path, 'write'), filledBytes: this.#channel.segmentBytes }
   }
 

@@ -21,9 +21,10 @@ import {
   stageBytes,
   stagePoolBytesMax,
 } from './limits.ts'
-import type { LogSegments } from './pins.ts'
+import { Channel, makeChannelMemory } from './channel.ts'
+import { LogSegments } from './pins.ts'
 import { RecordReader } from './reader.ts'
-import { type Arrival, type Channel, spoolRoot } from './spool.ts'
+import { type Arrival, spoolRoot } from './spool.ts'
 import { stageBuffers } from './stage-buffers.ts'
 
 const around = (value: number): [number, number, number] => [value - 1, value, value + 1]
@@ -214,7 +215,9 @@ test('limit spool.open-files: sixty-four segments are open for reading, another 
 test('limit spool.carried-share: a segment with an eighth of living mail is emptied, one with an octet more is not', () => {
   for (const livingBytes of around(MiB * carriedShareMax.value)) {
     let looked = 0
-    const segments = { behind: () => [0], used: () => ({ bytes: livingBytes }) } as unknown as LogSegments
+    const segments = new LogSegments(new Channel(makeChannelMemory('intake-0', MiB, MiB)))
+    segments.found([1], 2)
+    segments.add(1, livingBytes)
     const carrier = new Carrier({
       source: { ...noQueue, slotsIn: () => (looked++, []) },
       records: new RecordReader(new SimulatedDisk(), [], MiB),
@@ -223,7 +226,7 @@ test('limit spool.carried-share: a segment with an eighth of living mail is empt
       segmentBytes: MiB,
       logs: new Map([[0, segments]]),
     })
-    carrier.start(new Map([[0, MiB]]))
+    carrier.start(new Map([[0, 2 * MiB]]))
     assert.equal(looked, livingBytes > MiB * carriedShareMax.value ? 0 : 1)
   }
 })
@@ -232,6 +235,7 @@ const noQueue: QueueSource = {
   writeRows: () => ({ next: -1, bytes: 0 }),
   flows: () => [],
   learned: () => [],
+  slotsUsed: 0,
   slotsIn: () => [],
   relocate: () => false,
 }

@@ -65,6 +65,8 @@ export interface SpoolOptions {
   /** Log 0 is filled by this thread; otherwise each intake thread takes over its own once recovery is through. */
   readonly intakeHere: boolean
   readonly onArrival: (arrival: Arrival) => void
+  /** What a transaction stages before it spills, if `intakeHere`. */
+  readonly stageBytesMax?: number
   /** Where salts come from; the simulation takes them away. */
   readonly salts?: Random
   readonly checksum?: Checksum
@@ -152,17 +154,22 @@ export function openIntakeLog(options: {
   readonly config: SpoolConfig
   readonly clock: Clock
   readonly random: Random
+  readonly salts?: Random
+  readonly checksum?: Checksum
+  readonly stageBytesMax?: number
 }): SubmissionLog {
-  const { memory, log, config, clock, random } = options
+  const { memory, log, config, clock, random, salts, checksum = zlibChecksum, stageBytesMax } = options
   const writer = new LogWriter({
     channel: new Channel(channelMemory(memory, intakeLogName(log))),
     wake: new Int32Array(memory.wake),
     clock,
-    random,
+    random: salts ?? random,
+    checksum,
     start: null,
   })
   const { commitDelayMs, commitBytesMax } = config
-  return new SubmissionLog({ writer, log, clock, random, commitDelayMs, commitBytesMax })
+  const pace = { commitDelayMs, commitBytesMax, ...(stageBytesMax !== undefined && { stageBytesMax }) }
+  return new SubmissionLog({ writer, log, clock, random, ...pace })
 }
 
 function channelMemory(memory: LogThreadMemory, name: string): ChannelMemory {
@@ -197,6 +204,7 @@ class OpenSpool implements Spool {
     this.#checksum = options.checksum ?? zlibChecksum
     for (const channel of memory.channels) refuseOtherSegmentSize(disk, channel)
     const scanned = scanSpool({ disk, checksum: this.#checksum, sink: queue })
+    syncUnwritten(disk, scanned, memory.intakeLogs)
     this.recovery = tidyUp(disk, scanned)
     this.channels = memory.channels.map((channel) => new Channel(channel))
     for (const log of options.pins.logs.values()) noteFiles(log, scanned)
@@ -209,8 +217,10 @@ class OpenSpool implements Spool {
       this.#rewrite(this.#stragglers(), null, stragglers)
     const writers = this.#openIntake(scanned)
     const { commitDelayMs, commitBytesMax } = config
+    const { stageBytesMax } = options
+    const pace = { commitDelayMs, commitBytesMax, ...(stageBytesMax !== undefined && { stageBytesMax }) }
     this.submissions = options.intakeHere
-      ? new SubmissionLog({ writer: writers[0] as LogWriter, log: 0, clock, random, commitDelayMs, commitBytesMax })
+      ? new SubmissionLog({ writer: writers[0] as LogWriter, log: 0, clock, random, ...pace })
       : null
     this.records = new RecordReader(disk, this.channels, config.segmentBytes, this.#checksum)
     this.reclaim = new Reclaim({
@@ -224,7 +234,7 @@ class OpenSpool implements Spool {
       heads: scanned.checkpoints.map(({ head }) => head),
       nextCheckpoint: Math.max(0, ...scanned.checkpointNumbers) + 1,
       lastCheckpointBytes: scanned.checkpoints[0]?.bytes ?? 0,
-      found: new Map(this.channels.map((channel) => [channel.name, foundLog(channel, scanned)])),
+      found: foundLogs(this.channels, scanned),
     })
     wakeLogThread(memory)
   }
@@ -340,6 +350,10 @@ function noteFiles(segments: LogSegments, scanned: ScannedSpool): void {
   )
 }
 
+/** Not in the constructor: a function made there that names `scanned` would keep all that recovery read in memory, for as long as any other does. */
+const foundLogs = (channels: readonly Channel[], scanned: ScannedSpool): Map<string, CheckpointLog> =>
+  new Map(channels.map((channel) => [channel.name, foundLog(channel, scanned)]))
+
 /** A log that nobody writes: all of it was read, so it lies behind the queue. */
 function foundLog({ name, segmentBytes }: Channel, scanned: ScannedSpool): CheckpointLog {
   const number = mailLogNumber(name)
@@ -348,6 +362,23 @@ function foundLog({ name, segmentBytes }: Channel, scanned: ScannedSpool): Check
   const position = nextSegment * segmentBytes
   const nextSequence = number === null ? 1 : (scanned.nextSequences.get(number) ?? 1)
   return { name, position, keepFrom: position, nextSegment, nextBatch, nextSequence }
+}
+
+/**
+ * What nothing proves to be on disk is written again into its log; a log of a thread that there is no more has nobody to do that. The queue is about to
+ * count on it all the same.
+ */
+function syncUnwritten(disk: Disk, scanned: ScannedSpool, intakeLogs: number): void {
+  for (const [log, { recovery }] of scanned.mail) {
+    const [first] = recovery.unproven
+    if (log < intakeLogs || log === stragglerLogNumber || first === undefined) continue
+    for (const { path, header } of recovery.files.segments) {
+      if ((header.segment + 1) * header.segmentBytes <= first.position) continue
+      const file = disk.open(path, 'write')
+      file.dataSync()
+      file.close()
+    }
+  }
 }
 
 /** Sets aside what is damaged, and says what was found. */

@@ -17,12 +17,14 @@ interface SegmentUse {
   bytes: number
 }
 
-/** A log's segments that are on disk and not free, with what points into them. */
+/** A log's segments that are on disk and not free, with what points into them. Asked several times a second, so nothing here goes over all of them. */
 export class LogSegments {
   readonly channel: Channel
   readonly #use = new Map<number, SegmentUse>()
-  /** On disk, rising; those being written are not among them. */
-  #present: number[] = []
+  /** On disk; those being written are not among them. */
+  readonly #present = new Set<number>()
+  /** Of these, the ones that nothing points into. */
+  readonly #unused = new Set<number>()
   #nextSegment = 1
 
   constructor(channel: Channel) {
@@ -31,14 +33,21 @@ export class LogSegments {
 
   /** Recovery: these are on disk, and the log goes on in that one. */
   found(present: readonly number[], nextSegment: number): void {
-    this.#present = [...present].sort((a, b) => a - b)
+    for (const segment of present) this.#enter(segment)
     this.#nextSegment = nextSegment
+  }
+
+  #enter(segment: number): void {
+    this.#present.add(segment)
+    if (!this.#use.has(segment)) this.#unused.add(segment)
   }
 
   add(segment: number, bytes: number): void {
     const use = this.#use.get(segment)
-    if (use === undefined) this.#use.set(segment, { slots: 1, bytes })
-    else {
+    if (use === undefined) {
+      this.#use.set(segment, { slots: 1, bytes })
+      this.#unused.delete(segment)
+    } else {
       use.slots += 1
       use.bytes += bytes
     }
@@ -49,39 +58,36 @@ export class LogSegments {
     if (use === undefined) return
     use.slots -= 1
     use.bytes -= bytes
-    if (use.slots === 0) this.#use.delete(segment)
+    if (use.slots > 0) return
+    this.#use.delete(segment)
+    if (this.#present.has(segment)) this.#unused.add(segment)
   }
 
-  /** Segments on disk that end at or before `position`. */
-  behind(position: number): readonly number[] {
+  /** Segments that end at or before `keepFrom` and that nothing points into. */
+  unused(keepFrom: number): readonly number[] {
     const { segmentBytes } = this.channel
-    for (; (this.#nextSegment + 1) * segmentBytes <= position; this.#nextSegment++)
-      this.#present.push(this.#nextSegment)
-    return this.#present.filter((segment) => (segment + 1) * segmentBytes <= position)
+    for (; (this.#nextSegment + 1) * segmentBytes <= keepFrom; this.#nextSegment++) this.#enter(this.#nextSegment)
+    return [...this.#unused].filter((segment) => (segment + 1) * segmentBytes <= keepFrom)
   }
 
-  used(segment: number): SegmentUse | undefined {
-    return this.#use.get(segment)
+  /** Segments before `keepFrom` with at most `bytesMax` of living mail. */
+  *sparse(keepFrom: number, bytesMax: number): Generator<number, undefined> {
+    const { segmentBytes } = this.channel
+    for (const [segment, { bytes }] of this.#use)
+      if (bytes <= bytesMax && (segment + 1) * segmentBytes <= keepFrom && this.#present.has(segment)) yield segment
   }
 
-  /** Offers what nobody needs to the log thread. Returns how many segments that were. */
-  reclaim(keepFrom: number): number {
-    const gone = new Set<number>()
-    for (const segment of this.behind(keepFrom)) {
-      if (this.#use.has(segment)) continue
+  /** Offers segments to the log thread, except those that are needed after all. Returns how many it took. */
+  offer(segments: readonly number[]): number {
+    let taken = 0
+    for (const segment of segments) {
+      if (!this.#unused.has(segment)) continue
       if (!this.channel.offerFree(segment)) break
-      gone.add(segment)
+      this.#present.delete(segment)
+      this.#unused.delete(segment)
+      taken += 1
     }
-    if (gone.size > 0) this.#present = this.#present.filter((segment) => !gone.has(segment))
-    return gone.size
-  }
-
-  get count(): number {
-    return this.#present.length
-  }
-
-  get pinned(): ReadonlyMap<number, SegmentUse> {
-    return this.#use
+    return taken
   }
 }
 

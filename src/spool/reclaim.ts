@@ -4,6 +4,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { queueRowBytes } from '../model/queue.ts'
 import type { QueueSource } from '../ports/queue.ts'
 import { Carrier } from './carry.ts'
+import type { Channel } from './channel.ts'
 import type { CheckpointHead, CheckpointLog } from './checkpoint.ts'
 import { CheckpointPort } from './checkpoint-files.ts'
 import { Checkpointer } from './checkpointer.ts'
@@ -50,6 +51,9 @@ export class Reclaim {
   /** The two that are on disk, newest first. */
   #heads: readonly CheckpointHead[]
   #settleAt: number | null = null
+  /** Segments that nobody needs, to be offered when the outcome log is on disk up to there. */
+  #leaving: (readonly [LogSegments, readonly number[]])[] = []
+  #leavesAt = 0
   #rowBytes = 0
   #failed = 0
   #reclaimed = 0
@@ -112,15 +116,21 @@ export class Reclaim {
 
   /** With every wake of the log thread. */
   poll(): void {
-    this.#carrier.poll(this.#options.segments.get(stragglerLog)?.channel.committedTo ?? 0)
+    this.#carrier.poll(this.copiedTo())
     this.#checkpointer.step()
+    this.#offer()
+  }
+
+  /** Copies of stragglers are on disk up to here. */
+  copiedTo(): number {
+    return this.#options.segments.get(stragglerLog)?.channel.committedTo ?? 0
   }
 
   /** Now and then: slots have gone since the last checkpoint. */
   tick(): void {
     this.poll()
     this.#giveBack()
-    if (this.#heads.length === 2) this.#carrier.start(this.#keepFrom())
+    if (this.#heads.length >= 2) this.#carrier.start(this.#keepFrom())
   }
 
   /** Per log that holds mail: what lies before is behind both checkpoints. */
@@ -136,12 +146,32 @@ export class Reclaim {
     return keep
   }
 
+  /**
+   * A segment has no slots any more because their outcomes were appended. If a crash forgot these, the mail would be pending again and its record
+   * written over; so segments leave once they are on disk.
+   */
   #giveBack(): void {
-    if (this.#heads.length < 2) return
+    const { outcomes } = this.#options
+    if (this.#heads.length < 2 || this.#leaving.length > 0 || outcomes.waiting) return
     for (const [name, segments] of this.#options.segments) {
       const keepFrom = Math.min(...this.#heads.map(({ logs }) => logs.find((log) => log.name === name)?.keepFrom ?? 0))
-      this.#reclaimed += segments.reclaim(keepFrom)
+      const leaving = segments.unused(keepFrom)
+      if (leaving.length > 0) this.#leaving.push([segments, leaving])
     }
+    if (this.#leaving.length === 0) return
+    outcomes.flush()
+    this.#leavesAt = this.#outcomeChannel.closedTo
+    this.#offer()
+  }
+
+  #offer(): void {
+    if (this.#leaving.length === 0 || this.#outcomeChannel.committedTo < this.#leavesAt) return
+    for (const [segments, leaving] of this.#leaving) this.#reclaimed += segments.offer(leaving)
+    this.#leaving = []
+  }
+
+  get #outcomeChannel(): Channel {
+    return (this.#options.segments.get(outcomeLog) as LogSegments).channel
   }
 
   /**
@@ -185,8 +215,8 @@ export class Reclaim {
 
   /** Is every outcome on disk that the queue shows? From the moment of the first question on. */
   outcomesSettled(): boolean {
-    const { outcomes, segments } = this.#options
-    const { channel } = segments.get(outcomeLog) as LogSegments
+    const { outcomes } = this.#options
+    const channel = this.#outcomeChannel
     if (this.#settleAt === null) {
       if (outcomes.waiting) return false
       outcomes.flush()

@@ -28,7 +28,7 @@
  */
 import { PosthasteError } from '../kernel/errors.ts'
 import type { Disk } from '../ports/disk.ts'
-import { segmentFileName } from './files.ts'
+import { segmentFileName, spoolRoot } from './files.ts'
 import {
   type Checksum,
   formatVersion,
@@ -110,7 +110,7 @@ export function scanLog(
     const end = walkSegment(
       disk,
       segment,
-      files.segments[i + 1]?.header.previousEnd ?? 0,
+      provenBy(segment, files.segments[i + 1]),
       checksum,
       (batch) => {
         nextBatch = Math.max(nextBatch, batch.header.batch + 1)
@@ -160,6 +160,10 @@ function firstToRead(segments: readonly SegmentFile[], from: number): number {
   return Math.max(0, at)
 }
 
+/** What the next segment says of this one's end. One in between that was reclaimed may have said less: this one's tail was torn, and nobody remembers. */
+const provenBy = (segment: SegmentFile, next: SegmentFile | undefined): number =>
+  next?.header.segment === segment.header.segment + 1 ? next.header.previousEnd : 0
+
 function refuseNewerFormat(files: LogFiles): void {
   for (const { header, path } of files.segments) {
     if (header.version <= formatVersion) continue
@@ -196,7 +200,10 @@ export function quarantineDamage(disk: Disk, directory: string, quarantine: stri
     disk.rename(path, `${directory}/${segmentFileName(header.segment)}`)
     disk.syncDirectory(directory)
   }
-  if (kept.length > 0) disk.syncDirectory(quarantine)
+  if (kept.length > 0) {
+    disk.syncDirectory(quarantine)
+    disk.syncDirectory(spoolRoot)
+  }
   if (broken.length + unfinished.length > 0) disk.syncDirectory(directory)
   return kept
 }

@@ -116,6 +116,8 @@ class QueueScan {
   readonly #carried = new Map<number, RecordPlace>()
   /** Rows of the checkpoint that were accepted after its positions: their recipients are not entered again. */
   readonly #early = new Map<number, Set<number>>()
+  /** Submissions that were read from the logs. */
+  readonly #entered = new Set<number>()
   readonly #nextSequences = new Map<number, number>()
   readonly #damaged: string[] = []
   readonly #segments = new Map<number, { readonly bytes: number; readonly present: ReadonlySet<number> }>()
@@ -150,6 +152,7 @@ class QueueScan {
       })
     }
     this.#restoreRows()
+    if (this.#checkpoint === undefined && this.#carried.size > 0) this.#enterCarried()
     for (const log of logs) if (log !== stragglerLogNumber) mail.set(log, this.#scanIntake(log))
     return {
       mail,
@@ -185,11 +188,35 @@ class QueueScan {
 
   #scanStragglers(): ScannedLog {
     const name = mailLogName(stragglerLogNumber)
+    const chunks = new Set<number>()
+    const from = this.#checkpoint?.head.logs.find((known) => known.name === name)?.position ?? 0
+    const segmentBytes = this.#segmentBytes(name)
     return this.#scan(name, ({ type, sequence, position, payload }) => {
+      if (type === recordTypes.chunk) chunks.add(position)
       if (type !== recordTypes.submission) return
-      const span = chunkSpan(position, readSubmission(payload, 0), this.#segmentBytes(name))
+      const submission = readSubmission(payload, 0)
+      if (!isWhole(submission, chunks, from)) return
+      const span = chunkSpan(position, submission, segmentBytes)
       this.#carried.set(sequence, { place: inLog(stragglerLogNumber, position), span })
     })
+  }
+
+  /** Without rows of a checkpoint: the segment that such a record was carried from may be gone. */
+  #enterCarried(): void {
+    this.#scan(mailLogName(stragglerLogNumber), ({ type, sequence, position, payload }) => {
+      const here = this.#carried.get(sequence)
+      if (type !== recordTypes.submission || here?.place !== inLog(stragglerLogNumber, position)) return
+      this.#note(sequence)
+      this.#entered.add(sequence)
+      this.#enterPending(sequence, here, payload, readSubmission(payload, 0))
+    })
+  }
+
+  #enterPending(number: number, here: RecordPlace, payload: Buffer, submission: StoredSubmission): void {
+    const pending = this.#fold.pending(number, submission.recipients.length)
+    if (pending.length === 0) return
+    this.#submissions += 1
+    this.#enter(number, here, payload.length, submission, pending)
   }
 
   #segmentBytes(name: string): number {
@@ -251,7 +278,7 @@ class QueueScan {
     const name = mailLogName(log)
     const chunks = new Set<number>()
     const moved = new Map<number, RecordPlace>()
-    const entered = new Set<number>()
+    const entered = this.#entered
     const from = this.#checkpoint?.head.logs.find((known) => known.name === name)?.position ?? 0
     const segmentBytes = this.#segments.get(log)?.bytes ?? 1
     const scanned = this.#scan(name, ({ type, sequence, position, payload }) => {
@@ -264,16 +291,8 @@ class QueueScan {
       if (entered.has(sequence) || this.#early.has(sequence)) moved.set(sequence, here)
       if (entered.has(sequence)) return
       entered.add(sequence)
-      const pending = this.#fold.pending(sequence, submission.recipients.length)
-      if (pending.length === 0) return
-      // A chunk from before what is read now is in a segment that is pinned; its bytes are checked when they are sent.
-      const whole = submission.chunks.every((chunk) => chunks.has(chunk.position) || chunk.position < from)
-      if (!whole) {
-        this.#damaged.push(submission.id)
-        return
-      }
-      this.#submissions += 1
-      this.#enter(sequence, here, payload.length, submission, pending)
+      if (isWhole(submission, chunks, from)) this.#enterPending(sequence, here, payload, submission)
+      else if (this.#fold.pending(sequence, submission.recipients.length).length > 0) this.#damaged.push(submission.id)
     })
     for (const number of this.#carried.keys()) moved.delete(number)
     if (moved.size > 0) this.#sink.relocateAll(moved)
@@ -298,6 +317,10 @@ class QueueScan {
     }
   }
 }
+
+/** A chunk from before what is read now is in a segment that is pinned; its bytes are checked when they are sent. */
+const isWhole = ({ chunks }: StoredSubmission, read: ReadonlySet<number>, from: number): boolean =>
+  chunks.every(({ position }) => read.has(position) || position < from)
 
 /** Segments before the record's own that hold chunks of it. */
 export function chunkSpan(position: number, { chunks }: StoredSubmission, segmentBytes: number): number {

@@ -26,6 +26,8 @@ export interface SubmissionLogOptions {
   readonly random: Random
   readonly commitDelayMs: number
   readonly commitBytesMax: number
+  /** What a transaction stages before it spills; the simulation makes it small. */
+  readonly stageBytesMax?: number
 }
 
 interface Waiting {
@@ -40,6 +42,7 @@ export class SubmissionLog implements Submissions {
   readonly #random: Random
   readonly #commitDelayMs: number
   readonly #commitBytesMax: number
+  readonly stageBytesMax: number
   readonly #stages = new BufferPool(stageBuffers)
   readonly #log: number
   #nextSequence: number
@@ -66,6 +69,7 @@ export class SubmissionLog implements Submissions {
     options.writer.channel.setPinnedFrom(Number.POSITIVE_INFINITY)
     this.#commitDelayMs = options.commitDelayMs
     this.#commitBytesMax = options.commitBytesMax
+    this.stageBytesMax = options.stageBytesMax ?? stageBytes.value
   }
 
   get openTransactions(): number {
@@ -116,7 +120,7 @@ export class SubmissionLog implements Submissions {
 
   /** Spills a full stage. False when the window is so full of bytes not yet on disk that the source should pause. */
   spill(transaction: StagedTransaction): boolean {
-    while (transaction.stagedBytes >= stageBytes.value && this.#writer.hasRoomFor(transaction.stagedBytes)) {
+    while (transaction.stagedBytes >= this.stageBytesMax && this.#writer.hasRoomFor(transaction.stagedBytes)) {
       transaction.number ||= this.#takeNumber()
       const bytes = transaction.stagedBytes
       const position = this.#writer.start(recordTypes.chunk, transaction.number, bytes)
@@ -260,7 +264,7 @@ class StagedTransaction implements Transaction {
     bytes.copy(this.stage, this.stagedBytes, start, end)
     this.stagedBytes += length
     this.contentBytes += length
-    return this.stagedBytes < stageBytes.value || this.#log.spill(this)
+    return this.stagedBytes < this.#log.stageBytesMax || this.#log.spill(this)
   }
 
   commit(head: SubmissionHead, settled: (failure: Failure | null) => void): void {

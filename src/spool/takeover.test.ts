@@ -18,7 +18,7 @@ function restart(rig: SpoolRig): SpoolRig {
 test('taken over before its first byte, a log keeps the salt that its file has already', () => {
   const rig = openRig({ intakeHere: false })
   rig.settle()
-  rig.takeOver()
+  rig.replaceOwner(0)
   const acknowledged: string[] = []
   submit(rig, Buffer.from('one\r\n'), (failure, id) => failure === null && acknowledged.push(id))
   rig.settle()
@@ -43,10 +43,10 @@ test('whoever takes over finds the number, the batch and the place; what was not
     fc.property(fc.nat(), fc.array(step, { minLength: 10, maxLength: 50 }), (seed, steps) => {
       const rig = openRig({ intakeHere: false, random: seededRandom(seed) })
       rig.settle()
-      rig.takeOver()
+      rig.replaceOwner(0)
       const acknowledged = new Set<string>()
       for (const one of steps) {
-        if (one === 'die') rig.takeOver()
+        if (one === 'die') rig.replaceOwner(0)
         else if (one === 'pump') rig.pump()
         else if (one === 'rest') rig.settle()
         else if ('send' in one)

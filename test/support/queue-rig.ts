@@ -5,11 +5,20 @@ import type { QueueSink, QueueSource, SlotPlace } from '../../src/ports/queue.ts
 import type { Arrival, SpoolPins } from '../../src/spool/spool.ts'
 import { domainOf } from '../../src/standards/address.ts'
 
+interface Flow {
+  readonly domain: string
+  readonly tenant: string
+  live: number
+}
+
 export class QueueRig implements QueueSource, QueueSink {
   /** Null: free. */
   readonly slots: (QueueRow | null)[] = []
+  /** Somebody reads their records, from that place on: they must stay there. */
+  readonly inFlight = new Map<QueueRow, number>()
   readonly #free: number[] = []
-  readonly #flows: { readonly domain: string; readonly tenant: string }[] = []
+  /** An idle one is given away at once, which the scheduler does only after a while. */
+  readonly #flows: Flow[] = []
   readonly #pins: SpoolPins
   learnedBefore: readonly unknown[] = []
 
@@ -26,6 +35,14 @@ export class QueueRig implements QueueSource, QueueSink {
     return [...new Set(this.rows.map(({ number }) => number))].sort((a, b) => a - b)
   }
 
+  mayMove(row: QueueRow): boolean {
+    return !this.inFlight.has(row)
+  }
+
+  domainOf(row: QueueRow): string {
+    return (this.#flows[row.flow] as Flow).domain
+  }
+
   arrive({ number, place, span, bytes, submission }: Arrival): void {
     for (const [recipient, address] of submission.recipients.entries()) {
       const { acceptedAtMs, tenant } = submission
@@ -40,6 +57,8 @@ export class QueueRig implements QueueSource, QueueSink {
     const row = this.slots[at]
     if (row === undefined || row === null) return
     this.#pins.remove(row.place, row.span, row.bytes)
+    ;(this.#flows[row.flow] as Flow).live -= 1
+    this.inFlight.delete(row)
     this.slots[at] = null
     this.#free.push(at)
   }
@@ -58,30 +77,37 @@ export class QueueRig implements QueueSource, QueueSink {
   }
 
   *flows(): Generator<QueueFlow> {
-    for (const [id, flow] of this.#flows.entries()) yield { id, ...flow }
+    for (const [id, { domain, tenant, live }] of this.#flows.entries()) if (live > 0) yield { id, domain, tenant }
   }
 
   learned(): unknown[] {
     return []
   }
 
+  get slotsUsed(): number {
+    return this.slots.length
+  }
+
   slotsIn(log: number, from: number, to: number): SlotPlace[] {
     return this.slots.flatMap((row, slot) => {
-      if (row === null || logOf(row.place) !== log || valueOf(row.place) < from || valueOf(row.place) >= to) return []
+      if (row === null || !this.mayMove(row) || logOf(row.place) !== log) return []
+      if (valueOf(row.place) < from || valueOf(row.place) >= to) return []
       return [{ slot, number: row.number, place: row.place }]
     })
   }
 
   relocate({ slot, number, place }: SlotPlace, to: number, span: number): boolean {
     const row = this.slots[slot]
-    if (row?.number !== number || row.place !== place) return false
+    if (row === null || row?.number !== number || row.place !== place || !this.mayMove(row)) return false
     this.#move(row, to, span)
     return true
   }
 
   restore(row: QueueRow, domain: string, tenant: string): void {
-    let flow = this.#flows.findIndex((known) => known.domain === domain && known.tenant === tenant)
-    if (flow === -1) flow = this.#flows.push({ domain, tenant }) - 1
+    let flow = this.#flows.findIndex((known) => known.live > 0 && known.domain === domain && known.tenant === tenant)
+    if (flow === -1) flow = this.#flows.findIndex(({ live }) => live === 0)
+    if (flow === -1) flow = this.#flows.length
+    this.#flows[flow] = { domain, tenant, live: (this.#flows[flow]?.live ?? 0) + 1 }
     this.slots[this.#free.pop() ?? this.slots.length] = { ...row, flow }
     this.#pins.add(row.place, row.span, row.bytes)
   }

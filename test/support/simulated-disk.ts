@@ -26,10 +26,10 @@ interface Entry {
 export interface DiskFaults {
   /** dataSync does nothing: for all files, or for those whose path ends like this. */
   readonly ignoreDataSync?: boolean | string
-  /** syncDirectory does nothing. */
-  readonly ignoreDirectorySync?: boolean
+  /** syncDirectory does nothing: ever, or the first time after a rename in that directory. */
+  readonly ignoreDirectorySync?: boolean | 'after rename'
   /** Called before every write and sync; may throw, as a failing disk does. */
-  readonly before?: (call: 'write' | 'sync' | 'syncDirectory' | 'create', path: string) => void
+  readonly before?: (call: 'write' | 'sync' | 'syncDirectory' | 'create' | 'rename' | 'remove', path: string) => void
 }
 
 export class SimulatedDisk implements Disk {
@@ -37,6 +37,8 @@ export class SimulatedDisk implements Disk {
   readonly #durable = new Map<string, Entry>()
   readonly #directories = new Set<string>([''])
   readonly #durableDirectories = new Set<string>([''])
+  /** Directories in which something was renamed since they were last asked to be synced. */
+  readonly #renamedIn = new Set<string>()
   #faults: DiskFaults
   free = 2 ** 40
   /** Counts, for costs and for picking the moment of a crash. */
@@ -77,7 +79,8 @@ export class SimulatedDisk implements Disk {
 
   syncDirectory(path: string): void {
     this.#faults.before?.('syncDirectory', path)
-    if (this.#faults.ignoreDirectorySync === true) return
+    const { ignoreDirectorySync: ignored = false } = this.#faults
+    if (ignored === true || (this.#renamedIn.delete(path) && ignored === 'after rename')) return
     for (const directory of this.#directories) if (parent(directory) === path) this.#durableDirectories.add(directory)
     for (const [name, entry] of this.#cached) if (parent(name) === path) this.#durable.set(name, entry)
     for (const name of this.#durable.keys())
@@ -85,13 +88,16 @@ export class SimulatedDisk implements Disk {
   }
 
   rename(from: string, to: string): void {
+    this.#faults.before?.('rename', from)
     const entry = this.#cached.get(from)
     if (entry === undefined) throw Object.assign(new Error(`ENOENT: ${from}`), { code: 'ENOENT' })
     this.#cached.delete(from)
     this.#cached.set(to, entry)
+    this.#renamedIn.add(parent(to))
   }
 
   remove(path: string): void {
+    this.#faults.before?.('remove', path)
     this.#cached.delete(path)
   }
 

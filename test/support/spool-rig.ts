@@ -41,8 +41,12 @@ export interface SpoolRig {
   readonly disk: Disk
   readonly clock: VirtualClock
   readonly queue: QueueRig
-  /** Of whoever fills the log now. */
+  /** Of log 0. */
   readonly submissions: SubmissionLog
+  /** Whoever fills each log; with several logs, from when the spool has settled. */
+  readonly owners: readonly SubmissionLog[]
+  /** The owner of a log dies where it stands, and another one goes on. */
+  replaceOwner(log: number): void
   readonly flushers: readonly Flusher[]
   readonly checkpoints: CheckpointFiles
   /** What came in during this life. */
@@ -52,8 +56,6 @@ export interface SpoolRig {
   pump(): boolean
   /** Until nothing is left to do. */
   settle(): void
-  /** Whoever fills the log dies, with all that was not handed to the log thread, and another one goes on. */
-  takeOver(): void
 }
 
 export function openRig(
@@ -64,17 +66,23 @@ export function openRig(
     config?: SpoolConfig
     checksum?: Checksum
     salts?: Random
-    onPins?: (pins: SpoolPins) => void
-    /** False: nobody fills the log before `takeOver`. */
+    /** More than one: each is filled by an owner of its own, as by an intake thread. */
+    intakeLogs?: number
+    /** False: the only log, too, is filled by an owner of its own. */
     intakeHere?: boolean
+    stageBytesMax?: number
+    onArrival?: (arrival: Arrival) => void
+    onPins?: (pins: SpoolPins) => void
   } = {},
 ): SpoolRig {
   const disk = options.disk ?? new SimulatedDisk()
   const clock = options.clock ?? new VirtualClock()
   const random = options.random ?? seededRandom(1)
   const config = options.config ?? smallSpool
-  makeSpoolDirectories(disk, 1)
-  const memory = makeSpoolMemory(disk, config, 1)
+  const intakeLogs = options.intakeLogs ?? 1
+  const intakeHere = intakeLogs === 1 && (options.intakeHere ?? true)
+  makeSpoolDirectories(disk, intakeLogs)
+  const memory = makeSpoolMemory(disk, config, intakeLogs)
   const pins = new SpoolPins(memory.channels)
   options.onPins?.(pins)
   const queue = new QueueRig(pins)
@@ -87,13 +95,15 @@ export function openRig(
     random,
     pins,
     queue,
-    intakeHere: options.intakeHere ?? true,
+    intakeHere,
     onArrival: (arrival) => {
       seen.push(arrival)
       queue.arrive(arrival)
+      options.onArrival?.(arrival)
     },
     ...(options.checksum && { checksum: options.checksum }),
     ...(options.salts && { salts: options.salts }),
+    ...(options.stageBytesMax && { stageBytesMax: options.stageBytesMax }),
   })
   const errors: unknown[] = []
   const flushers = memory.channels.map(
@@ -107,12 +117,22 @@ export function openRig(
       }),
   )
   const checkpoints = new CheckpointFiles({ disk, memory: memory.checkpoint, onDone: () => {} })
+  const owners: SubmissionLog[] = spool.submissions === null ? [] : [spool.submissions]
+  const lives: { ended: boolean }[] = []
+  const replaceOwner = (log: number): void => {
+    const before = lives[log]
+    if (before !== undefined) before.ended = true
+    const life = (lives[log] = { ended: false })
+    const { salts, checksum, stageBytesMax } = options
+    const asked = { ...(salts && { salts }), ...(checksum && { checksum }), ...(stageBytesMax && { stageBytesMax }) }
+    owners[log] = openIntakeLog({ memory, log, config, clock: mortal(clock, life), random, ...asked })
+  }
   const pump = (): boolean => {
     let worked = false
     for (const flusher of flushers) worked = flusher.step() || worked
     worked = checkpoints.step() || worked
     spool.poll()
-    owner?.poll()
+    if (!intakeHere) for (const owner of owners) owner.poll()
     return worked
   }
   const settle = (): void => {
@@ -120,18 +140,19 @@ export function openRig(
       const worked = pump()
       clock.advance(20)
       spool.outcomes.flush()
-      if (!worked && !pump()) return void spool.settled()
+      if (worked || pump()) continue
+      if (spool.settled() && owners.length === 0) for (let log = 0; log < intakeLogs; log++) replaceOwner(log)
+      return
     }
     throw new Error('the spool does not come to rest')
   }
-  const first = spool.submissions as SubmissionLog
-  let owner: SubmissionLog | null = null
-  let life = 0
   return {
     spool,
     get submissions() {
-      return owner ?? first
+      return owners[0] as SubmissionLog
     },
+    owners,
+    replaceOwner,
     disk,
     clock,
     queue,
@@ -141,18 +162,15 @@ export function openRig(
     errors,
     pump,
     settle,
-    takeOver() {
-      // Timers die with their thread.
-      const mine = (life += 1)
-      const own: Clock = {
-        nowMs: () => clock.nowMs(),
-        monotonicMs: () => clock.monotonicMs(),
-        after: (delayMs, fire) => clock.after(delayMs, () => mine === life && fire()),
-      }
-      owner = openIntakeLog({ memory, log: 0, config, clock: own, random })
-    },
   }
 }
+
+/** The clock of somebody who may die: what was to happen later does not. */
+const mortal = (clock: Clock, life: { readonly ended: boolean }): Clock => ({
+  nowMs: () => clock.nowMs(),
+  monotonicMs: () => clock.monotonicMs(),
+  after: (delayMs, fire) => clock.after(delayMs, () => life.ended || fire()),
+})
 
 export function headFor(recipients: readonly string[], overrides: Partial<SubmissionHead> = {}): SubmissionHead {
   return {
