@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mutants, runPowerCuts } from './power-cuts.ts'
+import { mutants } from './mutants.ts'
+import { runPowerCuts } from './power-cuts.ts'
 
 /** 200 of them here; `npm run simulate` runs as many as it is asked for. */
 const seeds = 200

@@ -1,5 +1,6 @@
 /** `npm run simulate [-- SEEDS [FIRST]]`: power cuts over many seeds, then each mutant until it is caught. */
-import { mutants, runPowerCuts } from './power-cuts.ts'
+import { mutants } from './mutants.ts'
+import { runPowerCuts } from './power-cuts.ts'
 
 const seeds = Number(process.argv[2] ?? 1_000)
 const first = Number(process.argv[3] ?? 1)
