@@ -33,6 +33,7 @@ export class OutcomeLog {
   /** In order; whoever comes later stands behind. */
   readonly #waiting: BoundedQueue<{ sequence: number; outcome: StoredOutcome }>
   #pace: Timer | null = null
+  #stoppedAt: number | null = null
 
   constructor(options: OutcomeLogOptions) {
     this.#writer = options.writer
@@ -44,6 +45,11 @@ export class OutcomeLog {
   /** False: the disk is far behind, so grant nothing that would bring more outcomes. */
   get hasRoom(): boolean {
     return this.#waiting.size === 0 && this.#writer.backlogBytes < this.#writer.channel.windowBytes / 2
+  }
+
+  /** Where the log says that the process has stopped in good order: a start must come across it. Null while it has not. */
+  get stoppedAt(): number | null {
+    return this.#stoppedAt
   }
 
   /** Some of what was appended has found no room in the window yet. */
@@ -67,6 +73,8 @@ export class OutcomeLog {
 
   /** Says that deliveries begin, or that none is under way any more. */
   mark(run: 'started' | 'stopped'): void {
+    this.flush()
+    this.#stoppedAt = run === 'stopped' ? this.#writer.endOfOpenBatch : null
     this.#writer.start(recordTypes.run, 0, 1)
     this.#writer.channel.window[this.#writer.payloadOffset] = run === 'stopped' ? stopped : 0
     this.#writer.finish()

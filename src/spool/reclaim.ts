@@ -1,6 +1,7 @@
 /** When the queue is written down, which segments are given back afterwards, and which are emptied so that they can be. */
 import type { SpoolConfig } from '../config/compiled.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { secondMs } from '../kernel/units.ts'
 import { queueRowBytes } from '../model/queue.ts'
 import type { QueueSource } from '../ports/queue.ts'
 import { Carrier } from './carry.ts'
@@ -44,6 +45,9 @@ export interface ReclaimFigures {
   readonly carried: number
 }
 
+/** While the disk is full. */
+const fullCheckpointEveryMs = 10 * secondMs
+
 export class Reclaim {
   readonly #options: ReclaimOptions
   readonly #checkpointer: Checkpointer
@@ -54,6 +58,7 @@ export class Reclaim {
   /** Segments that nobody needs, to be offered when the outcome log is on disk up to there. */
   #leaving: (readonly [LogSegments, readonly number[]])[] = []
   #leavesAt = 0
+  #roomAtMs = 0
   #rowBytes = 0
   #failed = 0
   #reclaimed = 0
@@ -130,7 +135,17 @@ export class Reclaim {
   tick(): void {
     this.poll()
     this.#giveBack()
+    this.#makeRoom()
     if (this.#heads.length >= 2) this.#carrier.start(this.#keepFrom())
+  }
+
+  /** On a full disk the logs hardly grow, so no checkpoint would ever fall due; but two of them are what lets segments go. */
+  #makeRoom(): void {
+    const { clock, segments } = this.#options
+    const full = [...segments.values()].some(({ channel }) => channel.state === 'full')
+    if (!full || !this.#checkpointer.idle || clock.monotonicMs() < this.#roomAtMs) return
+    this.#roomAtMs = clock.monotonicMs() + fullCheckpointEveryMs
+    this.#checkpointer.request()
   }
 
   /** Per log that holds mail: what lies before is behind both checkpoints. */
@@ -192,7 +207,7 @@ export class Reclaim {
       tail?.poll()
       if (name === outcomeLog) {
         outcomes.flush()
-        position = keepFrom = channel.closedTo
+        position = keepFrom = outcomes.stoppedAt ?? channel.closedTo
       } else if (name === stragglerLog) position = keepFrom = this.#carrier.appliedTo ?? channel.closedTo
       logs.push({
         name,

@@ -222,6 +222,32 @@ test('a damaged record is not carried, and what was copied before it is', async 
   assert.ok(rig.spool.reclaim.idle)
 })
 
+test('a full disk gets its room back when its mail has ended, although the logs hardly grow', () => {
+  const rig = openRig({ config: { ...config, reserveBytes: 1_000_000 } })
+  rig.settle()
+  const numbers = fill(rig, 60)
+  diskOf(rig).free = 1_000
+  for (const flusher of rig.flushers) flusher.checkSpace()
+  assert.ok(isFailure(rig.submissions.begin(0, 'acme')))
+  for (const number of numbers) deliver(rig, number)
+  for (let i = 0; i < 400; i++) {
+    rig.spool.reclaim.tick()
+    rig.pump()
+    rig.clock.advance(250)
+  }
+  assert.ok(rig.spool.reclaim.figures.reclaimed > 0)
+})
+
+test('a stop in good order is known at the next start, although a checkpoint lies behind it', () => {
+  const rig = rigOn()
+  fill(rig, 1)
+  rig.spool.outcomes.mark('started')
+  rig.settle()
+  rig.spool.outcomes.mark('stopped')
+  checkpoint(rig)
+  assert.equal(rigOn(diskOf(rig), 2).spool.recovery.stoppedInOrder, true)
+})
+
 test('what recovery has read is not kept in memory', () => {
   const rig = rigOn()
   for (const number of fill(rig, 3)) deliver(rig, number)
