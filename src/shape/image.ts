@@ -90,9 +90,11 @@ function learnedOf({ sites, learned }: Scheduler): [string, LearnedSite][] {
 
 function slotsIn(slots: Slots, log: number, from: number, to: number): SlotPlace[] {
   const found: SlotPlace[] = []
-  for (let slot = 0; slot < slots.used; slot++) {
-    const place = slots.place[slot] as number
-    if (place < from * logsMax || place >= to * logsMax || logOf(place) !== log || !waits(slots, slot)) continue
+  const { place: places, used } = slots
+  const [first, end] = [from * logsMax, to * logsMax]
+  for (let slot = 0; slot < used; slot++) {
+    const place = places[slot] as number
+    if (place < first || place >= end || logOf(place) !== log || !waits(slots, slot)) continue
     found.push({ slot, number: slots.number[slot] as number, place })
   }
   return found

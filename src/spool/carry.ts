@@ -25,8 +25,8 @@ export interface CarryOptions {
   readonly logs: ReadonlyMap<number, LogSegments>
 }
 
-/** A search over ten million slots takes 20 to 40 ms: then one every ten ticks. */
-const searchedPerTick = 1_000_000
+/** A search over ten million slots takes 50 to 100 ms: then one every ten seconds, or 40 ticks. */
+const searchedPerTick = 250_000
 
 interface Copied {
   readonly slots: readonly SlotPlace[]
