@@ -6,9 +6,13 @@
  *   log thread  writes, syncs                  asked → done | failed
  *   scheduler   sees it                        done → idle
  */
+import { MiB } from '../kernel/units.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
 import { checkpointDirectoryPath, checkpointPath, listCheckpoints, rangeHeaderBytes } from './checkpoint.ts'
 import { rangeBytesMax } from './limits.ts'
+
+/** As a range, so that a commit waits no longer than for one of them. */
+const syncEveryBytes = MiB
 
 const words = { state: 0, first: 1, last: 2, bytes: 3, number: 4, count: 8 } as const
 const states = { idle: 0, asked: 1, done: 2, failed: 3 } as const
@@ -70,6 +74,9 @@ export class CheckpointFiles {
   readonly #onDone: () => void
   #file: DiskFile | null = null
   #writtenBytes = 0
+  #unsyncedBytes = 0
+  /** What is left of an end. */
+  #toDo: (() => void)[] = []
 
   constructor({ disk, memory, onDone }: CheckpointFilesOptions) {
     this.#disk = disk
@@ -84,11 +91,14 @@ export class CheckpointFiles {
     if (Atomics.load(control, words.state) !== states.asked) return false
     let state: number = states.done
     try {
-      this.#write(control[words.number] as number, control[words.bytes] as number)
+      const rest = this.#toDo.shift()
+      if (rest === undefined) this.#write(control[words.number] as number, control[words.bytes] as number)
+      else rest()
     } catch {
       this.#giveUp(control[words.number] as number)
       state = states.failed
     }
+    if (this.#toDo.length > 0) return true
     Atomics.store(control, words.state, state)
     this.#onDone()
     return true
@@ -100,16 +110,24 @@ export class CheckpointFiles {
     if (file === null) throw new Error('the checkpoint was given up')
     file.writeAt(this.#buffer, 0, bytes, this.#writtenBytes)
     this.#writtenBytes += bytes
+    this.#unsyncedBytes += bytes
+    const last = this.#control[words.last] === 1
+    // A small queue is synced once, a large one bit by bit: a file that grows costs the file system's journal each time.
+    if (!last && this.#unsyncedBytes < syncEveryBytes) return
     file.dataSync()
-    if (this.#control[words.last] === 0) return
-    this.#disk.syncDirectory(checkpointDirectoryPath)
+    this.#unsyncedBytes = 0
+    if (!last) return
     this.close()
-    this.#removeOld(number)
+    // Each in a step of its own, so that a commit waits for one sync and not for three.
+    this.#toDo.push(
+      () => this.#disk.syncDirectory(checkpointDirectoryPath),
+      () => this.#removeOld(number),
+    )
   }
 
   #create(number: number): void {
     this.close()
-    this.#writtenBytes = 0
+    this.#writtenBytes = this.#unsyncedBytes = 0
     this.#file = this.#disk.create(checkpointPath(number))
   }
 
@@ -123,6 +141,7 @@ export class CheckpointFiles {
 
   /** What is left of it must not count as one of the two. */
   #giveUp(number: number): void {
+    this.#toDo = []
     this.close()
     try {
       this.#disk.remove(checkpointPath(number))
