@@ -34,6 +34,8 @@ interface World {
   readonly lag: number
   /** How likely a slow client, or an attempt under way, is to go on when it could. */
   readonly haste: number
+  /** One client falls asleep over its content for most of a life. */
+  readonly sleeper: boolean
   /** Replies are so long that outcomes find no room and have to wait. */
   readonly verbose: boolean
   /** Of this life. */
@@ -70,7 +72,7 @@ function makeWorld(random: Random, mutant: Mutant): World {
   const is = (share: number): boolean => random.fraction() < share
   const keepsAll = is(0.3)
   const ownersApart = is(0.5)
-  return {
+  const world: World = {
     random,
     mutant,
     ledger: new Ledger(),
@@ -80,11 +82,15 @@ function makeWorld(random: Random, mutant: Mutant): World {
     intakeLogsMax: ownersApart && is(0.6) ? 2 : 1,
     lag: is(0.4) ? 0 : 0.1,
     haste: is(0.4) ? 1 : 0.2,
+    sleeper: false,
     verbose: is(0.15),
     open: [],
     reclaimed: 0,
     carried: 0,
   }
+  // One that is overtaken by two checkpoints is rare elsewhere.
+  const sleeper = is(0.15) || mutant === 'chunks not pinned by their transaction'
+  return sleeper ? { ...world, sleeper, keepsAll: false, stageBytesMax: 1_024, lag: 0, haste: 1 } : world
 }
 
 async function runLives(seed: number, world: World): Promise<Survived> {
@@ -221,11 +227,13 @@ async function dieInsideACall(rig: SpoolRig, disk: SimulatedDisk, world: World):
 /** A random life, cut off at a random point: flush steps, submissions in pieces, aborts, outcomes, checkpoints, in any order. */
 async function live(rig: SpoolRig, world: World): Promise<void> {
   const { random } = world
-  const steps = 20 + (random.uint32() % (world.haste < 1 ? 600 : 280))
+  const steps = 20 + (random.uint32() % (world.haste < 1 || world.sleeper ? 600 : 280))
   const { reclaim } = rig.spool
   // A file that is slow for once: whoever relies on it must wait for it.
   const slow = random.uint32() % (2 * rig.flushers.length)
+  const sleeper = world.sleeper && !world.ownersApart ? fallAsleep(rig, world) : null
   for (let step = 0; step < steps; step++) {
+    if (sleeper !== null && step === Math.floor(steps * 0.8)) wakeUp(sleeper, world)
     const dice = random.fraction()
     const { checkpoint, carried } = reclaim.figures
     if (dice < 0.22) submitRandom(rig, world)
@@ -316,6 +324,25 @@ function submitRandom(rig: SpoolRig, world: World): void {
   const slow: Slow = { transaction, log, content, head, at: 0 }
   if (stageBytesMax !== null && random.fraction() < 0.25) return void world.open.push(slow)
   for (; slow.at < content.length; ) appendPiece(slow, 8_000)
+  commit(slow, world)
+}
+
+/** Says enough for some chunks. */
+function fallAsleep(rig: SpoolRig, { ledger, mutant }: World): Slow | null {
+  const transaction = rig.owners[0]?.begin(0, 'acme')
+  if (transaction === undefined || isFailure(transaction)) return null
+  const head = headFor(['sleeper@example.net'])
+  const content = Buffer.alloc(6_000, 'z')
+  const acknowledged = mutant === 'reply before write'
+  const recipients = head.recipients.map((address) => ({ address, settled: false, settledForGood: false }))
+  ledger.sent.set(transaction.id, { sha256: sha256(content), recipients, acknowledged })
+  const slow: Slow = { transaction, log: 0, content, head, at: 0 }
+  appendPiece(slow, 5_000)
+  return slow
+}
+
+function wakeUp(slow: Slow, world: World): void {
+  appendPiece(slow, slow.content.length)
   commit(slow, world)
 }
 
