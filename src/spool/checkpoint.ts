@@ -10,6 +10,7 @@
  * A checkpoint without its end, or with any bad byte, is none: then the one before it serves, with more of the logs to read.
  */
 import { crc32 } from 'node:zlib'
+import { PosthasteError } from '../kernel/errors.ts'
 import { invariant } from '../kernel/assert.ts'
 import type { QueueFlow } from '../model/queue.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
@@ -116,7 +117,7 @@ export function listCheckpoints(disk: Disk): number[] {
     .filter((number) => number !== null)
 }
 
-/** All of it checked, without its rows; null when it is not whole. */
+/** All of it checked, without its rows; null when it is not whole. @throws PosthasteError `spool_newer_format` */
 export function readCheckpoint(disk: Disk, number: number): Checkpoint | null {
   let head: CheckpointHead | null = null
   const learned: unknown[] = []
@@ -127,7 +128,7 @@ export function readCheckpoint(disk: Disk, number: number): Checkpoint | null {
     ranges += 1
     if (kind === rangeKinds.rows) return
     const value: unknown = JSON.parse(payload.toString('utf8'))
-    if (kind === rangeKinds.head) head = value as CheckpointHead
+    if (kind === rangeKinds.head) head = refuseNewer(value as CheckpointHead)
     else if (kind === rangeKinds.learned) for (const entry of value as unknown[]) learned.push(entry)
     else if (kind === rangeKinds.flows)
       for (const [id, domain, tenant] of value as [number, string, string][]) flows.set(id, { id, domain, tenant })
@@ -138,6 +139,17 @@ export function readCheckpoint(disk: Disk, number: number): Checkpoint | null {
   if (bytes === null || first === null || last === null || last.ranges !== ranges) return null
   if (first.version !== version || first.number !== number) return null
   return { path: checkpointPath(number), head: first, flows, learned, rows: last.rows, bytes }
+}
+
+/** Its bytes are whole, so it is no damage: to pass it over would be to remove it. */
+function refuseNewer(head: CheckpointHead): CheckpointHead {
+  if (head.version <= version) return head
+  throw new PosthasteError(
+    'spool_newer_format',
+    `${checkpointPath(head.number)} has format ${head.version}, this program reads up to ${version}`,
+    'start the newer version that wrote it, or point `data` at another directory; nothing was changed',
+    { exitCode: 78 },
+  )
 }
 
 /** Blocks of rows, valid during the call. */

@@ -68,13 +68,12 @@ export class Checkpointer {
   /** Ranges of the phase that are still to be written. */
   #parts: Iterator<string, undefined> | null = null
   #lastBytes: number
-  #grownAtStart: number
+  #grownAtStart = 0
 
   constructor(options: CheckpointerOptions) {
     this.#options = options
     this.#number = options.nextNumber
     this.#lastBytes = options.lastBytes
-    this.#grownAtStart = options.logs.grownBytes()
   }
 
   get idle(): boolean {

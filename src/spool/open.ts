@@ -234,6 +234,7 @@ class OpenSpool implements Spool {
       heads: scanned.checkpoints.map(({ head }) => head),
       nextCheckpoint: Math.max(0, ...scanned.checkpointNumbers) + 1,
       lastCheckpointBytes: scanned.checkpoints[0]?.bytes ?? 0,
+      tailBytes: tailBytesOf(scanned),
       found: foundLogs(this.channels, scanned),
     })
     wakeLogThread(memory)
@@ -379,6 +380,13 @@ function syncUnwritten(disk: Disk, scanned: ScannedSpool, intakeLogs: number): v
       file.close()
     }
   }
+}
+
+function tailBytesOf({ outcomes, mail }: ScannedSpool): number {
+  let bytes = 0
+  for (const { recovery, known } of [outcomes, ...mail.values()])
+    bytes += Math.max(0, recovery.provenThrough - (known?.position ?? 0))
+  return bytes
 }
 
 /** Sets aside what is damaged, and says what was found. */

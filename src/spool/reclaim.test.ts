@@ -10,6 +10,7 @@ import type { Outcome } from '../model/outcome.ts'
 import { isFailure } from '../ports/submissions.ts'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
 import { headFor, openRig, pendingOf, smallSpool, submit, type SpoolRig } from '../../test/support/spool-rig.ts'
+import { rangeHeaderBytes, rangeKinds, sealJson } from './checkpoint.ts'
 import { stragglerLogNumber } from './files.ts'
 import { dumpSpool, fsckSpool, rebuildQueue, spoolRoot } from './spool.ts'
 
@@ -250,6 +251,34 @@ test('both checkpoints damaged after reclaim: the start is refused, and rebuild 
   assert.equal(again.queue.rows.length, report.recipients)
   assert.throws(() => rebuildQueue(disk, new VirtualClock(), false), { code: 'spool_checkpoint_whole' })
   assert.ok(fsckSpool(disk).clean)
+})
+
+test('a checkpoint of a newer format refuses the start and stays', () => {
+  const rig = rigOn()
+  fill(rig, 2)
+  checkpoint(rig)
+  const path = `${spoolRoot}/checkpoint/00000001.ckpt`
+  const file = rig.disk.open(path, 'write')
+  const bytes = Buffer.alloc(1_000)
+  const length = file.readAt(bytes, 0, bytes.length, 0)
+  const head = JSON.parse(bytes.toString('utf8', rangeHeaderBytes, rangeHeaderBytes + bytes.readUInt32LE(8)))
+  assert.ok(length > 100)
+  file.writeAt(bytes, 0, sealJson(bytes, rangeKinds.head, 0, JSON.stringify({ ...head, version: 9 }), 1), 0)
+  assert.throws(() => rigOn(rig.disk as SimulatedDisk, 2), { code: 'spool_newer_format', exitCode: 78 })
+  assert.deepEqual(checkpoints(rig), ['00000001.ckpt'])
+})
+
+test('a program that dies soon after each start does not have ever more to read', () => {
+  const disk = new SimulatedDisk()
+  const often = { ...config, checkpointAfterBytes: 64 * KiB }
+  let read = 0
+  for (let life = 1; life <= 8; life++) {
+    const rig = openRig({ disk, config: often, random: seededRandom(life) })
+    rig.settle()
+    read = Math.max(read, rig.spool.recovery.records)
+    fill(rig, 3)
+  }
+  assert.ok(read <= 16, `${read} records`)
 })
 
 test('a checkpoint that cannot be written costs no mail, and the next one is tried under a new name', () => {

@@ -32,6 +32,8 @@ export interface ReclaimOptions {
   readonly heads: readonly CheckpointHead[]
   readonly nextCheckpoint: number
   readonly lastCheckpointBytes: number
+  /** Of all logs, what lies behind the newest checkpoint: a program that dies soon after each start must not have ever more to read. */
+  readonly tailBytes: number
   /** How recovery found each log, by name: true of those that nobody writes. */
   readonly found: ReadonlyMap<string, CheckpointLog>
 }
@@ -223,7 +225,7 @@ export class Reclaim {
 
   /** By what is closed since the process began, mail and outcomes alike, and by the rows that would have to be made of it. */
   #grownBytes(): number {
-    let bytes = this.#rowBytes
+    let bytes = this.#options.tailBytes + this.#rowBytes
     for (const { channel } of this.#options.segments.values()) bytes += channel.closedTo - channel.beganAt
     return bytes
   }
