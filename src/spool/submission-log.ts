@@ -48,6 +48,8 @@ export class SubmissionLog implements Submissions {
   #nextSequence: number
   /** Open transactions that have chunks in the log. */
   readonly #spilled = new Set<StagedTransaction>()
+  /** What the owner before had pinned; null once that is over. */
+  #inherited: { readonly pinnedFrom: number; readonly until: number } | null
   #fullTenants: ReadonlySet<string> = new Set()
   #queueFull = false
   #open = 0
@@ -66,7 +68,8 @@ export class SubmissionLog implements Submissions {
     this.#random = options.random
     this.#log = options.log
     this.#nextSequence = options.writer.channel.nextSequence
-    options.writer.channel.setPinnedFrom(Number.POSITIVE_INFINITY)
+    const { pinnedFrom, closedTo } = options.writer.channel
+    this.#inherited = { pinnedFrom, until: closedTo }
     this.#commitDelayMs = options.commitDelayMs
     this.#commitBytesMax = options.commitBytesMax
     this.stageBytesMax = options.stageBytesMax ?? stageBytes.value
@@ -104,6 +107,7 @@ export class SubmissionLog implements Submissions {
   poll(): void {
     const { channel } = this.#writer
     if (channel.state === 'broken') return this.#fail()
+    this.#dropInherited()
     const committedTo = channel.committedTo
     for (let next = this.#waiting.peek(); next !== undefined && next.end <= committedTo; next = this.#waiting.peek()) {
       this.#waiting.shift()
@@ -180,6 +184,13 @@ export class SubmissionLog implements Submissions {
   }
 
   /** Nobody knows yet that a submission will need these chunks; once it is on disk its slots say so. */
+  /** A former owner may have closed a commit whose slots say so only once it is on disk and read. */
+  #dropInherited(): void {
+    if (this.#inherited === null || this.#writer.channel.readTo < this.#inherited.until) return
+    this.#inherited = null
+    this.#announcePins()
+  }
+
   #pin(transaction: StagedTransaction): void {
     this.#spilled.add(transaction)
     this.#announcePins()
@@ -191,7 +202,7 @@ export class SubmissionLog implements Submissions {
   }
 
   #announcePins(): void {
-    let first = Number.POSITIVE_INFINITY
+    let first = this.#inherited?.pinnedFrom ?? Number.POSITIVE_INFINITY
     for (const { chunks } of this.#spilled) first = Math.min(first, (chunks[0] as ChunkReference).position)
     this.#writer.channel.setPinnedFrom(first)
   }
