@@ -54,14 +54,14 @@ const copies: readonly Copy[] = [
     from: 'window or file',
     to: 'chunk that is being sent, in place of the wire form',
     file: 'app/messages.ts',
-    line: 'Buffer.from(view.bytes.subarray(view.at, view.at + view.payloadBytes))',
+    line: 'Buffer.from(bytes.subarray(at, at + payloadBytes))',
     when: 'above 64 KiB',
   },
   {
     from: 'bytes read from the client',
     to: 'header that is surveyed, the header only',
     file: 'intake/smtp/message.ts',
-    line: 'bytes.copy(this.#header, before, start, start + size - before)',
+    line: 'bytes.copy(header, before, start, start + size - before)',
     when: 'header in several pieces',
   },
   {
