@@ -12,29 +12,22 @@
 import { invariant } from '../kernel/assert.ts'
 import { KiB } from '../kernel/units.ts'
 import type { Grant } from '../model/grant.ts'
-import type { Attempt, DialogueStage, Outcome, OutcomeKind, OutcomeScope } from '../model/outcome.ts'
+import {
+  type Attempt,
+  type DialogueStage,
+  type Outcome,
+  type OutcomeKind,
+  type OutcomeScope,
+  dialogueStages,
+  outcomeKinds,
+  outcomeScopes,
+} from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
 
 export const wireKinds = { site: 1, grant: 2, stop: 3, report: 4, over: 5 } as const
 
 /** 100 recipients with an outcome of 512 characters each are 55 KB. */
 const scratchBytes = 128 * KiB
-const kinds: readonly OutcomeKind[] = ['delivered', 'bounced', 'deferred', 'uncertain', 'expired']
-const scopes: readonly OutcomeScope[] = ['recipient', 'message', 'site']
-const stages: readonly DialogueStage[] = [
-  'route',
-  'resolve',
-  'connect',
-  'greeting',
-  'ehlo',
-  'starttls',
-  'auth',
-  'mail',
-  'rcpt',
-  'data',
-  'content',
-  'final',
-]
 
 /** Each call returns how many bytes of `bytes` are the message, which the next call overwrites. */
 export class WireWriter {
@@ -107,9 +100,9 @@ export class WireWriter {
 
   #outcome(outcome: Outcome, at: number): number {
     const { bytes } = this
-    bytes[at] = kinds.indexOf(outcome.kind)
-    bytes[at + 1] = scopes.indexOf(outcome.scope)
-    bytes[at + 2] = stages.indexOf(outcome.stage)
+    bytes[at] = outcomeKinds.indexOf(outcome.kind)
+    bytes[at + 1] = outcomeScopes.indexOf(outcome.scope)
+    bytes[at + 2] = dialogueStages.indexOf(outcome.stage)
     bytes.writeUInt16LE(outcome.code, at + 3)
     return this.#text(outcome.text, this.#text(outcome.enhanced, at + 5))
   }
@@ -163,9 +156,9 @@ export function readReport(bytes: Buffer, start: number): WireReport {
   for (let i = bytes.readUInt16LE(start + 4); i > 0; i--) {
     const textStart = at + 7 + bytes.readUInt16LE(at + 5)
     distinct.push({
-      kind: kinds[bytes[at] as number] as OutcomeKind,
-      scope: scopes[bytes[at + 1] as number] as OutcomeScope,
-      stage: stages[bytes[at + 2] as number] as DialogueStage,
+      kind: outcomeKinds[bytes[at] as number] as OutcomeKind,
+      scope: outcomeScopes[bytes[at + 1] as number] as OutcomeScope,
+      stage: dialogueStages[bytes[at + 2] as number] as DialogueStage,
       code: bytes.readUInt16LE(at + 3),
       enhanced: textAt(bytes, at + 5),
       text: textAt(bytes, textStart),

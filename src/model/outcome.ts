@@ -53,3 +53,21 @@ export interface Attempt {
   readonly envelopeMs: number
   readonly finishedMs: number
 }
+
+/** As numbers, in the log and between threads: a new one goes to the end, because places in these lists are on disk. */
+export const outcomeKinds: readonly OutcomeKind[] = ['delivered', 'bounced', 'deferred', 'uncertain', 'expired']
+export const outcomeScopes: readonly OutcomeScope[] = ['recipient', 'message', 'site']
+export const dialogueStages: readonly DialogueStage[] = [
+  'route',
+  'resolve',
+  'connect',
+  'greeting',
+  'ehlo',
+  'starttls',
+  'auth',
+  'mail',
+  'rcpt',
+  'data',
+  'content',
+  'final',
+]

@@ -1,26 +1,17 @@
 /** Payloads of the records, as bytes and back. One encoder and one decoder per type, side by side. */
 import { invariant } from '../kernel/assert.ts'
 import { uuidText, writeUuid } from '../kernel/ids.ts'
-import type { Attempt, DialogueStage, Outcome, OutcomeKind, OutcomeScope } from '../model/outcome.ts'
+import {
+  type Attempt,
+  type Outcome,
+  type OutcomeKind,
+  dialogueStages,
+  outcomeKinds,
+  outcomeScopes,
+} from '../model/outcome.ts'
 import type { MailClass, SubmissionHead } from '../model/submission.ts'
 
 const classes: readonly MailClass[] = ['urgent', 'transactional', 'bulk']
-const kinds: readonly OutcomeKind[] = ['delivered', 'bounced', 'deferred', 'uncertain', 'expired']
-const scopes: readonly OutcomeScope[] = ['recipient', 'message', 'site']
-const stages: readonly DialogueStage[] = [
-  'route',
-  'resolve',
-  'connect',
-  'greeting',
-  'ehlo',
-  'starttls',
-  'auth',
-  'mail',
-  'rcpt',
-  'data',
-  'content',
-  'final',
-]
 
 export interface ChunkReference {
   readonly position: number
@@ -187,9 +178,9 @@ export function writeOutcome(into: Buffer, at: number, stored: StoredOutcome): v
     into.writeUInt32LE(recipient, next)
     into.writeUInt16LE(count, next + 4)
     into.writeDoubleLE(nextAttemptAtMs, next + 6)
-    into.writeUInt8(kinds.indexOf(outcome.kind) | (mayBeDuplicate ? duplicateBit : 0), next + 14)
-    into.writeUInt8(scopes.indexOf(outcome.scope), next + 15)
-    into.writeUInt8(stages.indexOf(outcome.stage), next + 16)
+    into.writeUInt8(outcomeKinds.indexOf(outcome.kind) | (mayBeDuplicate ? duplicateBit : 0), next + 14)
+    into.writeUInt8(outcomeScopes.indexOf(outcome.scope), next + 15)
+    into.writeUInt8(dialogueStages.indexOf(outcome.stage), next + 16)
     into.writeUInt16LE(outcome.code, next + 17)
     next = writeText16(into, next + 19, outcome.enhanced)
     if (outcome.text === before) {
@@ -230,9 +221,9 @@ export function readOutcome(from: Buffer, at: number): StoredOutcome {
       nextAttemptAtMs: from.readDoubleLE(here + 6),
       mayBeDuplicate: (from.readUInt8(here + 14) & duplicateBit) !== 0,
       outcome: {
-        kind: kinds[from.readUInt8(here + 14) & ~duplicateBit] ?? 'deferred',
-        scope: scopes[from.readUInt8(here + 15)] ?? 'recipient',
-        stage: stages[from.readUInt8(here + 16)] ?? 'final',
+        kind: outcomeKinds[from.readUInt8(here + 14) & ~duplicateBit] ?? 'deferred',
+        scope: outcomeScopes[from.readUInt8(here + 15)] ?? 'recipient',
+        stage: dialogueStages[from.readUInt8(here + 16)] ?? 'final',
         code: from.readUInt16LE(here + 17),
         enhanced,
         text,
