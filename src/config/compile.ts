@@ -5,7 +5,16 @@
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Clock } from '../kernel/clock.ts'
-import type { Config, DkimKeyConfig, ListenerConfig, RouteConfig, TenantConfig, TlsConfig } from './compiled.ts'
+import { dayMs } from '../kernel/units.ts'
+import type {
+  Config,
+  DkimKeyConfig,
+  HttpConfig,
+  ListenerConfig,
+  RouteConfig,
+  TenantConfig,
+  TlsConfig,
+} from './compiled.ts'
 import { readPublicFile, readSecretFile } from './files.ts'
 import { checkCertificate, checkDkimKey } from './keys.ts'
 import type { Reader } from './read.ts'
@@ -31,6 +40,12 @@ export function compile(values: FileValues, reader: Reader, clock: Clock): Confi
       idleMsMax: smtp.idle_timeout,
       contentBytesPerSecondMin: smtp.content_rate_min,
       authWithoutTlsOnLoopback: smtp.auth_without_tls_on_loopback,
+    },
+    http: compileHttp(values, reader, tls),
+    store: {
+      enabled: values.store.enabled,
+      retentionDays: Math.ceil(values.store.retention / dayMs),
+      bytesMax: values.store.size_max,
     },
     tls,
     tenants: compileTenants(values, reader),
@@ -91,6 +106,9 @@ function compileListeners(values: FileValues, reader: Reader, tls: TlsConfig | n
   if (!reader.sound('smtp.listeners')) return listeners
   const taken = new Map<string, string>()
   if (reader.sound('management')) claim(values.management, 'management', taken, reader)
+  if (reader.sound('http.listeners'))
+    for (const [index, listener] of values.http.listeners.entries())
+      claim(listener, `http.listeners[${index}]`, taken, reader)
   for (const [index, listener] of values.smtp.listeners.entries()) {
     const key = `smtp.listeners[${index}]`
     claim(listener, key, taken, reader)
@@ -112,6 +130,34 @@ function compileListeners(values: FileValues, reader: Reader, tls: TlsConfig | n
     reader.warn('tls', 'no certificate is configured, so STARTTLS is not offered and clients can log in from nowhere.')
   }
   return listeners
+}
+
+function compileHttp(values: FileValues, reader: Reader, tls: TlsConfig | null): HttpConfig {
+  const { http, store } = values
+  for (const [index, listener] of http.listeners.entries()) {
+    if (listener.tls !== 'implicit' || tls !== null || !reader.sound('tls')) continue
+    reader.problem(
+      `http.listeners[${index}].tls`,
+      'is implicit, but there is no certificate',
+      'Set tls.certificate_file and tls.private_key_file, or remove this listener.',
+    )
+  }
+  if (!store.enabled && http.listeners.length > 0)
+    reader.problem(
+      'store.enabled',
+      'is false, but the API needs the store',
+      'Write `http: {listeners: []}`, or keep the store.',
+    )
+  const publicUrl = http.public_url
+  if (publicUrl !== null && !/^https?:\/\/[^\s/?#]+(\/[^\s?#]*)?$/.test(publicUrl))
+    reader.problem('http.public_url', 'is no address of a web server', 'Write it like https://mail-api.example.com.')
+  return {
+    listeners: http.listeners,
+    bodyBytesMax: http.body_size_max,
+    connectionsMax: http.connections_max,
+    requestMsMax: http.request_timeout,
+    publicUrl: publicUrl?.replace(/\/+$/, '') ?? null,
+  }
 }
 
 function claim(

@@ -14,6 +14,8 @@ export interface Config {
   /** Absolute path. */
   readonly dataDirectory: string
   readonly smtp: SmtpConfig
+  readonly http: HttpConfig
+  readonly store: StoreConfig
   /** Certificate for STARTTLS and implicit TLS; null: not offered. */
   readonly tls: TlsConfig | null
   readonly tenants: readonly TenantConfig[]
@@ -40,6 +42,33 @@ export interface SmtpConfig {
   readonly contentBytesPerSecondMin: number
   /** Sandbox: clients on loopback may AUTH without TLS. */
   readonly authWithoutTlsOnLoopback: boolean
+}
+
+/** The sending API. */
+export interface HttpConfig {
+  readonly listeners: readonly HttpListenerConfig[]
+  /** Of a request, after it was decompressed. */
+  readonly bodyBytesMax: number
+  readonly connectionsMax: number
+  /** For a whole request to arrive. */
+  readonly requestMsMax: number
+  /** How people reach the API from outside, without a slash at the end, for links in mail; null: links cannot be mailed. */
+  readonly publicUrl: string | null
+}
+
+export interface HttpListenerConfig {
+  readonly address: string
+  readonly port: number
+  readonly tls: 'none' | 'implicit'
+}
+
+export interface StoreConfig {
+  /** False: nothing is kept of what is done, no status can be asked for, and the API accepts nothing. */
+  readonly enabled: boolean
+  /** Whole days, of UTC. */
+  readonly retentionDays: number
+  /** The oldest days go when all of them together take more. */
+  readonly bytesMax: number
 }
 
 export interface ListenerConfig {

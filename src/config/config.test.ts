@@ -73,7 +73,7 @@ test('row 90: an unknown key is refused with file, line, column and the nearest 
     },
   )
   assert.deepEqual(told(`${head}message-size-max: 5MiB\n`), [
-    '5:1 message-size-max: is not a known option | Known here: hostname, data_directory, sandbox, smtp, tls, tenants, dkim, routes, delivery, retry, dns, spool, threads, management, log.',
+    '5:1 message-size-max: is not a known option | Known here: hostname, data_directory, sandbox, smtp, http, store, tls, tenants, dkim, routes, delivery, retry, dns, spool, threads, management, log.',
   ])
   assert.deepEqual(told(`${head}message_size_max: 5MiB\n`), [
     '5:1 message_size_max: is not a known option | It belongs below smtp.',

@@ -1,14 +1,14 @@
 /** The bounds that the operator sets, with the values in force. What they are for is what the schema says of the option. */
 import { invariant } from '../kernel/assert.ts'
 import type { Limit } from '../kernel/limits.ts'
-import { formatBytes, formatDuration } from '../kernel/units.ts'
+import { dayMs, formatBytes, formatDuration } from '../kernel/units.ts'
 import type { Config } from './compiled.ts'
 import { factsOf, propertiesOf, type OptionFacts } from './options.ts'
 import { fileSchema } from './schema.ts'
 
 const intake = 'intake/smtp'
 
-export function configuredLimits({ smtp, delivery, retry, dns, spool }: Config): Limit[] {
+export function configuredLimits({ smtp, http, store, delivery, retry, dns, spool }: Config): Limit[] {
   return [
     option('smtp.connections_max', smtp.connectionsMax, 'connections', intake, '421 4.3.2'),
     option('smtp.connections_per_address_max', smtp.connectionsPerAddressMax, 'connections', intake, '421 4.3.2'),
@@ -16,6 +16,11 @@ export function configuredLimits({ smtp, delivery, retry, dns, spool }: Config):
     option('smtp.recipients_max', smtp.recipientsMax, 'recipients', intake, '452 4.5.3'),
     option('smtp.idle_timeout', smtp.idleMsMax, 'ms', intake, '421 4.4.2'),
     option('smtp.content_rate_min', smtp.contentBytesPerSecondMin, 'bytes per second', intake, '421 4.4.2'),
+    option('http.body_size_max', http.bodyBytesMax, 'bytes', 'intake/http', '413'),
+    option('http.connections_max', http.connectionsMax, 'connections', 'intake/http', 'close'),
+    option('http.request_timeout', http.requestMsMax, 'ms', 'intake/http', '408'),
+    option('store.retention', store.retentionDays * dayMs, 'ms', 'events', 'the day is dropped'),
+    option('store.size_max', store.bytesMax, 'bytes', 'events', 'the oldest day is dropped'),
     option('spool.segment_size', spool.segmentBytes, 'bytes', 'spool', 'the next segment is begun'),
     option('spool.window_size', spool.windowBytes, 'bytes', 'spool', 'older mail is read from the disk'),
     option('spool.reserve', spool.reserveBytes, 'bytes', 'spool', '452 4.3.1'),

@@ -89,6 +89,77 @@ const smtp = section('Accepting mail by SMTP.', {
   }),
 })
 
+const httpListener = section('One address and port of the sending API.', {
+  address: text('address', {
+    description: 'IP address to listen on. Without TLS, for other machines than this one put a TLS proxy in front.',
+    default: '127.0.0.1',
+  }),
+  port: integer({ description: port, maximum: 65_535 }),
+  tls: choice(['none', 'implicit'], {
+    description: '`implicit`: HTTPS, with the certificate of `tls`. `none`: plain HTTP.',
+    default: 'none',
+  }),
+})
+
+const http = section('The sending API: accepting mail by HTTP, and asking what became of it.', {
+  listeners: list(httpListener, {
+    description: 'Where applications connect. An empty list: there is no API.',
+    default: [{ port: 8081 }],
+    maximum: 64,
+  }),
+  body_size_max: bytes({
+    description:
+      'Largest body of a request, after it was decompressed; beyond it: 413. Attachments in base64 take a third more.',
+    default: '25MiB',
+    minimum: 64 * KiB,
+    maximum: 256 * MiB,
+  }),
+  connections_max: integer({
+    description:
+      'Open connections of applications; beyond it they are closed. Each needs a file descriptor (LimitNOFILE).',
+    default: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+  }),
+  request_timeout: duration({
+    description: 'Longest time for a whole request to arrive; beyond it: 408.',
+    default: '60s',
+    minimum: secondMs,
+    maximum: hourMs,
+  }),
+  public_url: text('line', {
+    description:
+      'How people reach the API from outside, such as `https://mail-api.example.com`: links in mail that Posthaste writes itself begin with it.',
+    default: null,
+    sandboxDefault: 'http://127.0.0.1:8081',
+    defaultText: 'none; then senders cannot be verified by a mailed link',
+  }),
+})
+
+const store = section(
+  'The message store: what became of every message, for the API, the command line and idempotency keys.',
+  {
+    enabled: boolean({
+      description:
+        'Keep it. Without it nobody can ask for a message, and `http.listeners` must be empty, because keys of idempotency are looked up in it.',
+      default: true,
+    }),
+    retention: duration({
+      description: 'How long messages can be asked for. Whole days of UTC are dropped, the oldest first.',
+      default: '30d',
+      minimum: dayMs,
+      maximum: 3650 * dayMs,
+    }),
+    size_max: bytes({
+      description:
+        'The oldest days are dropped when the store takes more, but never today and yesterday. About 1 KiB per message with one recipient.',
+      default: '20GiB',
+      minimum: 64 * MiB,
+      maximum: 1024 * GiB,
+    }),
+  },
+)
+
 const tls = section('Certificate for STARTTLS and implicit TLS. Both files, or neither: then TLS is not offered.', {
   certificate_file: path({
     description: 'PEM file: the certificate, followed by its intermediates.',
@@ -364,6 +435,8 @@ export const fileSchema = section('The whole file.', {
     sandboxDefault: true,
   }),
   smtp,
+  http,
+  store,
   tls,
   tenants: list(tenant, {
     description: 'Who may send.',

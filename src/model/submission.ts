@@ -22,6 +22,45 @@ export interface SubmissionHead {
   readonly smtpUtf8: boolean
   /** Some line of the content begins with a dot and must be stuffed on the way out (RFC 5321 §4.5.2). */
   readonly dotLines: boolean
+  /** After this time it is given up; 0: as the configuration says. */
+  readonly expiresAtMs: number
+  /** Offsets into the content, rising, in pairs from…to: header fields that spoke to us and are not sent. At most `cutsMax` pairs. */
+  readonly cuts: readonly number[]
+  readonly facts: SubmissionFacts
+}
+
+/** Kept for whoever asks about it; nothing on the way out needs these. '' is none. */
+export interface SubmissionFacts {
+  readonly via: SubmissionVia
+  /** By SMTP the address of the From header; by HTTP as it was given. */
+  readonly from: string
+  /** Readable: encoded words are decoded. */
+  readonly subject: string
+  readonly stream: string
+  readonly campaign: string
+  readonly tags: readonly string[]
+  /** A JSON object. */
+  readonly metadata: string
+  /** Of the key or login in the directory. */
+  readonly credentialId: string
+  readonly idempotencyKey: string
+  /** SHA-256 in hex of the request that had the key. */
+  readonly requestSha256: string
+}
+
+export type SubmissionVia = 'smtp' | 'http'
+
+export const noFacts: SubmissionFacts = {
+  via: 'smtp',
+  from: '',
+  subject: '',
+  stream: '',
+  campaign: '',
+  tags: [],
+  metadata: '',
+  credentialId: '',
+  idempotencyKey: '',
+  requestSha256: '',
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What intake asks of tenancy: who is this, and may it send as that? */
+import type { MailClass } from '../model/submission.ts'
 import type { Scope } from './directory.ts'
 
 export interface Client {
@@ -30,4 +31,6 @@ export interface DirectoryClients extends Clients {
   byKey(secret: string, address: string): KeyClient | null
   /** False once what it was recognised by is revoked, or its tenant suspended: a session that is open then has lost its client. */
   isCurrent(client: Client): boolean
+  /** The tenant's stream of that name; null when it has none. */
+  stream(client: Client, name: string): { readonly mailClass: MailClass } | null
 }

@@ -119,7 +119,8 @@ export class Carrier {
       chunk.bytes.copy(writer.channel.window, writer.payloadOffset, chunk.at, chunk.at + chunk.payloadBytes)
       writer.finish()
     }
-    if (!writer.hasRoomFor(payload.length)) return null
+    // The copy has an extra part also where the record had none.
+    if (!writer.hasRoomFor(payload.length + 64)) return null
     return copySubmission(writer, stragglers, { sequence: number, payload }, moved)
   }
 

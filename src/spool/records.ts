@@ -9,7 +9,13 @@ import {
   outcomeKinds,
   outcomeScopes,
 } from '../model/outcome.ts'
-import type { MailClass, SubmissionHead } from '../model/submission.ts'
+import {
+  type MailClass,
+  noFacts,
+  type SubmissionFacts,
+  type SubmissionHead,
+  type SubmissionVia,
+} from '../model/submission.ts'
 
 const classes: readonly MailClass[] = ['urgent', 'transactional', 'bulk']
 
@@ -21,11 +27,15 @@ export interface ChunkReference {
 /**
  * submission   id 16 | acceptedAt f64 | flags u8 | class u8 | content bytes f64 | inline bytes u32 | recipients u32 | chunks u32 | head bytes u32
  *              | tenant, return path, From domain, client, added headers, recipients…: u16 length + UTF-8 each (added headers u32)
- *              | chunks: position f64, bytes u32 each | inline content
+ *              | chunks: position f64, bytes u32 each | extra | inline content
+ * extra        expires f64 | via u8 | cuts u8 | from, to: u32 each | From, subject, stream, campaign, credential, key, request's hash, tags as JSON,
+ *              metadata: u16 length + UTF-8 each. Records of 0.1's first days have none: "head bytes" says where the inline content begins.
  */
 const fixedBytes = 50
+const extraFixedBytes = 10
+const vias: readonly SubmissionVia[] = ['smtp', 'http']
 
-export interface StoredSubmission extends SubmissionHead {
+export interface StoredSubmission extends Omit<SubmissionHead, 'facts'> {
   readonly id: string
   readonly acceptedAtMs: number
   readonly contentBytes: number
@@ -34,6 +44,8 @@ export interface StoredSubmission extends SubmissionHead {
   /** Offset of the inline content in the payload. */
   readonly inlineOffset: number
   readonly inlineBytes: number
+  /** Offset for `readFacts`; 0: there are none. */
+  readonly factsOffset: number
 }
 
 const utf8 = (text: string): number => Buffer.byteLength(text, 'utf8')
@@ -42,8 +54,22 @@ export function submissionBytes(head: SubmissionHead, chunks: number, inlineByte
   let bytes = fixedBytes + 12 + utf8(head.addedHeaders) + chunks * 12 + inlineBytes
   bytes += utf8(head.tenant) + utf8(head.returnPath) + utf8(head.fromDomain) + utf8(head.client)
   for (const recipient of head.recipients) bytes += 2 + utf8(recipient)
+  bytes += extraFixedBytes + head.cuts.length * 4
+  for (const text of factTexts(head.facts)) bytes += 2 + utf8(text)
   return bytes
 }
+
+const factTexts = (facts: SubmissionFacts): readonly string[] => [
+  facts.from,
+  facts.subject,
+  facts.stream,
+  facts.campaign,
+  facts.credentialId,
+  facts.idempotencyKey,
+  facts.requestSha256,
+  facts.tags.length === 0 ? '' : JSON.stringify(facts.tags),
+  facts.metadata,
+]
 
 /** Writes a submission's payload at `at`; returns the offset behind its inline content, which the caller copies in at the end. */
 export function writeSubmission(
@@ -80,7 +106,18 @@ export function writeSubmission(
     into.writeUInt32LE(chunk.bytes, next + 8)
     next += 12
   }
+  next = writeExtra(into, next, head)
   into.writeUInt32LE(next - at, at + 46)
+  return next
+}
+
+function writeExtra(into: Buffer, at: number, { expiresAtMs, cuts, facts }: SubmissionHead): number {
+  into.writeDoubleLE(expiresAtMs, at)
+  into.writeUInt8(vias.indexOf(facts.via), at + 8)
+  into.writeUInt8(cuts.length / 2, at + 9)
+  let next = at + extraFixedBytes
+  for (const cut of cuts) next = into.writeUInt32LE(cut, next)
+  for (const text of factTexts(facts)) next = writeText16(into, next, text)
   return next
 }
 
@@ -103,6 +140,8 @@ export function readSubmission(from: Buffer, at: number): StoredSubmission {
     chunks.push({ position: from.readDoubleLE(cursor.next), bytes: from.readUInt32LE(cursor.next + 8) })
     cursor.next += 12
   }
+  const inlineOffset = at + from.readUInt32LE(at + 46)
+  const hasExtra = cursor.next < inlineOffset
   return {
     id: uuidText(from, at),
     acceptedAtMs: from.readDoubleLE(at + 16),
@@ -119,7 +158,40 @@ export function readSubmission(from: Buffer, at: number): StoredSubmission {
     dotLines: (flags & 4) !== 0,
     contentBytes: from.readDoubleLE(at + 26),
     inlineBytes: from.readUInt32LE(at + 34),
-    inlineOffset: cursor.next,
+    inlineOffset,
+    expiresAtMs: hasExtra ? from.readDoubleLE(cursor.next) : 0,
+    cuts: hasExtra ? readCuts(from, cursor.next + 9) : noCuts,
+    factsOffset: hasExtra ? cursor.next + 8 : 0,
+  }
+}
+
+const noCuts: readonly number[] = []
+
+function readCuts(from: Buffer, at: number): readonly number[] {
+  const count = from.readUInt8(at) * 2
+  if (count === 0) return noCuts
+  return Array.from({ length: count }, (_, i) => from.readUInt32LE(at + 1 + i * 4))
+}
+
+/** What `readSubmission` leaves out, because only readers of events want it. */
+export function readFacts(from: Buffer, { factsOffset }: StoredSubmission): SubmissionFacts {
+  if (factsOffset === 0) return noFacts
+  const cursor = { next: factsOffset + 2 + from.readUInt8(factsOffset + 1) * 8 }
+  const via = vias[from.readUInt8(factsOffset)] ?? 'smtp'
+  const next = (): string => readText16(from, cursor)
+  const [fromHeader, subject, stream, campaign] = [next(), next(), next(), next()]
+  const [credentialId, idempotencyKey, requestSha256, tags] = [next(), next(), next(), next()]
+  return {
+    via,
+    from: fromHeader,
+    subject,
+    stream,
+    campaign,
+    tags: tags === '' ? noFacts.tags : (JSON.parse(tags) as string[]),
+    metadata: next(),
+    credentialId,
+    idempotencyKey,
+    requestSha256,
   }
 }
 

@@ -1,7 +1,7 @@
 /** The end of recovery: what nothing proves to be on disk is written again, and comes out of the tail like anything else. */
 import { inLog } from '../model/submission.ts'
 import { recordTypes } from './layout.ts'
-import { readSubmission, submissionBytes, writeSubmission } from './records.ts'
+import { readFacts, readSubmission, submissionBytes, writeSubmission } from './records.ts'
 import type { RecoveredRecord } from './recovery.ts'
 import { chunkSpan, type RecordPlace } from './scan.ts'
 import type { LogWriter } from './writer.ts'
@@ -78,7 +78,8 @@ export function copySubmission(
   { sequence, payload }: Pick<RecoveredRecord, 'sequence' | 'payload'>,
   movedChunks: ReadonlyMap<number, number>,
 ): RecordPlace {
-  const stored = readSubmission(payload, 0)
+  const read = readSubmission(payload, 0)
+  const stored = { ...read, facts: readFacts(payload, read) }
   const chunks = stored.chunks.map((chunk) => ({
     ...chunk,
     position: movedChunks.get(chunk.position) ?? chunk.position,

@@ -8,7 +8,7 @@ import type { TenantConfig } from '../config/compiled.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import type { Client, Clients, DirectoryClients, KeyClient } from '../ports/clients.ts'
-import type { DirectorySnapshot, IntakeKey } from '../ports/directory.ts'
+import type { DirectorySnapshot, IntakeKey, IntakeTenant } from '../ports/directory.ts'
 import { domainOf } from '../standards/address.ts'
 import { isSecret, sha256 } from './directory/secrets.ts'
 import { foldAddress } from './directory/values.ts'
@@ -48,7 +48,9 @@ export function clientsOf(
   const keys = new Map<string, Key>()
   /** Ids of keys and logins in force. */
   const current = new Set<string>()
-  for (const { id: tenant, keys: itsKeys, logins: itsLogins } of snapshot.intake) {
+  const streams = new Map<string, IntakeTenant['streams']>()
+  for (const { id: tenant, keys: itsKeys, logins: itsLogins, streams: itsStreams } of snapshot.intake) {
+    streams.set(tenant, itsStreams)
     for (const { id, user, passwordSha256, networks } of itsLogins) {
       if (logins.has(user)) continue
       logins.set(user, login({ tenant, how: `login ${user}`, credentialId: id }, passwordSha256, networks))
@@ -72,6 +74,7 @@ export function clientsOf(
       return expiresMs !== null && clock.nowMs() >= expiresMs ? null : clientOfKey(found)
     },
     isCurrent: ({ credentialId }) => credentialId === undefined || current.has(credentialId),
+    stream: ({ tenant }, name) => streams.get(tenant)?.find((stream) => stream.name === name) ?? null,
     maySendAs: ({ tenant }, address) =>
       anySender || address === '' || fromFile.has(tenant) || identities.has(tenant, address),
   }

@@ -4,7 +4,7 @@ import { type Clock, VirtualClock } from '../../src/kernel/clock.ts'
 import type { SpoolConfig } from '../../src/config/compiled.ts'
 import type { Failure } from '../../src/model/failures.ts'
 import type { QueueRow } from '../../src/model/queue.ts'
-import type { SubmissionHead } from '../../src/model/submission.ts'
+import { noFacts, type SubmissionHead } from '../../src/model/submission.ts'
 import type { Disk } from '../../src/ports/disk.ts'
 import { isFailure } from '../../src/ports/submissions.ts'
 import {
@@ -178,6 +178,9 @@ export function headFor(recipients: readonly string[], overrides: Partial<Submis
     returnPath: 'sender@acme.example',
     recipients,
     mailClass: 'transactional',
+    expiresAtMs: 0,
+    cuts: [],
+    facts: noFacts,
     addedHeaders: 'Received: from x by y; now\r\n',
     fromDomain: 'acme.example',
     client: '127.0.0.1',

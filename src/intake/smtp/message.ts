@@ -8,6 +8,7 @@
 import { invariant } from '../../kernel/assert.ts'
 import { type Failure, failures } from '../../model/failures.ts'
 import { isFailure, type Submissions, type Transaction } from '../../ports/submissions.ts'
+import { noFacts } from '../../model/submission.ts'
 import { type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
 import type { MailCommand } from '../../standards/smtp-command.ts'
 import { ContentScanner, type ContentSink } from './content.ts'
@@ -165,6 +166,9 @@ export class IncomingMessage implements ContentSink {
         // A header of raw bytes from a client that never said SMTPUTF8 is old 8-bit mail, and any server takes it as we did.
         smtpUtf8: this.#nonAsciiAddress || (this.smtpUtf8 && survey.hasNonAscii),
         dotLines: scanner.dotLines,
+        expiresAtMs: 0,
+        cuts: [],
+        facts: noFacts,
       },
       (failure) => owner.settled(failure, this),
     )
