@@ -277,14 +277,14 @@ export class Engine {
     for (const channel of crowded) channel.wakeOwner()
   }
 
-  #arrived({ number, place, span, bytes, submission }: Arrival): void {
+  #arrived({ number, place, span, bytes, lifeS, submission }: Arrival): void {
     const { tenant, acceptedAtMs, recipients } = submission
     this.#totals.accepted += 1
     this.#totals.recipients += recipients.length
     const last = recipients.length - 1
     for (let recipient = 0; recipient <= last; recipient++) {
       const domain = domainOf(recipients[recipient] as string)
-      const admission = { number, place, span, bytes, recipient, domain, tenant, acceptedAtMs, ...fresh }
+      const admission = { number, place, span, bytes, lifeS, recipient, domain, tenant, acceptedAtMs, ...fresh }
       const event: ShapeEvent = { kind: 'admit', admission, more: recipient < last }
       // All of them, before the answer to where the first one goes.
       if (event.more === true) this.#events.push(event)

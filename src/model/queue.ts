@@ -14,6 +14,8 @@ export interface QueueRow {
   acceptedAtMs: number
   /** 0: at once. */
   nextAttemptAtMs: number
+  /** Seconds from acceptance to the time at which it is given up; 0: as the configuration says. */
+  lifeS: number
   /** Made so far. */
   attempts: number
   mayBeDuplicate: boolean
@@ -30,11 +32,12 @@ export interface QueueFlow {
 }
 
 /**
- * row   number f64 | place f64 | accepted f64 | next attempt f64 | flow u32 | recipient u32 | bytes u32 | attempts u16 | span u16 | flags f64
+ * row   number f64 | place f64 | accepted f64 | next attempt f64 | flow u32 | recipient u32 | bytes u32 | attempts u16 | span u16 | flags + 4 × life f64
  */
 export const queueRowBytes = 56
 const duplicateBit = 1
 const quarantineBit = 2
+const flagValues = 4
 
 export function writeQueueRow(into: Buffer, at: number, row: QueueRow): void {
   into.writeDoubleLE(row.number, at)
@@ -46,7 +49,8 @@ export function writeQueueRow(into: Buffer, at: number, row: QueueRow): void {
   into.writeUInt32LE(row.bytes, at + 40)
   into.writeUInt16LE(row.attempts, at + 44)
   into.writeUInt16LE(row.span, at + 46)
-  into.writeDoubleLE((row.mayBeDuplicate ? duplicateBit : 0) | (row.quarantined ? quarantineBit : 0), at + 48)
+  const flags = (row.mayBeDuplicate ? duplicateBit : 0) | (row.quarantined ? quarantineBit : 0)
+  into.writeDoubleLE(flags + row.lifeS * flagValues, at + 48)
 }
 
 export const emptyRow = (): QueueRow => ({
@@ -57,6 +61,7 @@ export const emptyRow = (): QueueRow => ({
   recipient: 0,
   acceptedAtMs: 0,
   nextAttemptAtMs: 0,
+  lifeS: 0,
   attempts: 0,
   mayBeDuplicate: false,
   quarantined: false,
@@ -65,7 +70,8 @@ export const emptyRow = (): QueueRow => ({
 
 /** Fills `row`, so that ten million of them cost no allocation. */
 export function readQueueRow(from: Buffer, at: number, row: QueueRow): void {
-  const flags = from.readDoubleLE(at + 48)
+  const flagsAndLife = from.readDoubleLE(at + 48)
+  const flags = flagsAndLife % flagValues
   row.number = from.readDoubleLE(at)
   row.place = from.readDoubleLE(at + 8)
   row.acceptedAtMs = from.readDoubleLE(at + 16)
@@ -73,6 +79,7 @@ export function readQueueRow(from: Buffer, at: number, row: QueueRow): void {
   row.flow = from.readUInt32LE(at + 32)
   row.recipient = from.readUInt32LE(at + 36)
   row.bytes = from.readUInt32LE(at + 40)
+  row.lifeS = Math.floor(flagsAndLife / flagValues)
   row.attempts = from.readUInt16LE(at + 44)
   row.span = from.readUInt16LE(at + 46)
   row.mayBeDuplicate = (flags & duplicateBit) !== 0

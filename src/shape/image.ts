@@ -64,6 +64,7 @@ function writeRows(slots: Slots, from: number, into: Buffer): { next: number; by
     row.recipient = slots.recipient[slot] as number
     row.acceptedAtMs = slots.acceptedAtMs[slot] as number
     row.nextAttemptAtMs = slots.nextAtMs[slot] as number
+    row.lifeS = slots.lifeS[slot] as number
     row.attempts = slots.attempts[slot] as number
     row.mayBeDuplicate = ((slots.flags[slot] as number) & mayBeDuplicateFlag) !== 0
     row.flow = slots.flow[slot] as number

@@ -212,9 +212,9 @@ test('limit shape.learned-sites: of ten thousand sites a checkpoint keeps what w
 
 test('limit outcome.text: what an expired message met last is told in 512 characters together, and no more', () => {
   const schedule = new RetrySchedule(hourlyRetry, evenRandom)
-  const beside = schedule.expired(1, 'x').text.length - 1
+  const beside = schedule.expired(1, 0, 'x').text.length - 1
   for (const length of around(outcomeTextMax.value)) {
-    const { text } = schedule.expired(1, 'x'.repeat(length - beside))
+    const { text } = schedule.expired(1, 0, 'x'.repeat(length - beside))
     assert.equal(text.length, Math.min(length, outcomeTextMax.value))
   }
 })

@@ -43,6 +43,26 @@ function between(gapMs: number | undefined, expectedMs: number): void {
   assert.ok(gapMs !== undefined && gapMs >= 0.85 * expectedMs && gapMs <= 1.15 * expectedMs + secondMs, `${gapMs}`)
 }
 
+test('a message that wants to live for two hours is given up after two hours, whether it was tried or not', () => {
+  const rig = new ShapeRig()
+  rig.submit({ lifeS: 7_200 })
+  rig.submit({ lifeS: 7_200, domain: 'blocked.example', nextAttemptAtMs: startMs + 3 * hourMs })
+  rig.submit({ domain: 'other.example', nextAttemptAtMs: startMs + 3 * hourMs })
+  while (rig.nowMs < startMs + 2 * hourMs + 3 * minuteMs) {
+    rig.advance(secondMs, secondMs)
+    rig.reportAll(outcomeOf('deferred'))
+  }
+  const ends = rig.settled.filter(({ nextAttemptAtMs }) => nextAttemptAtMs === 0)
+  assert.deepEqual(
+    ends.map(({ number, outcome }) => [number, outcome.kind, outcome.text.slice(0, 23)]),
+    [
+      [1, 'expired', 'not delivered within 2h'],
+      [2, 'expired', 'not delivered within 2h'],
+    ],
+  )
+  assert.equal(rig.live, 1)
+})
+
 test('a receiver is never asked again after the last attempt', () => {
   const rig = new ShapeRig()
   rig.submit({ acceptedAtMs: startMs - 72 * hourMs + minuteMs })

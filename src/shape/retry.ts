@@ -14,8 +14,9 @@ export class RetrySchedule {
     this.#random = random
   }
 
-  get expireAfterMs(): number {
-    return this.#config.expireAfterMs
+  /** From acceptance to the time at which it is given up. @param lifeS 0: as the configuration says */
+  lifeMs(lifeS: number): number {
+    return lifeS === 0 ? this.#config.expireAfterMs : lifeS * secondMs
   }
 
   /** The longest that anything may wait: a clock that was wrong once must not park mail for years. */
@@ -24,15 +25,14 @@ export class RetrySchedule {
   }
 
   /** Time of the attempt after `attempts` of them; the last one comes when time is up, not after it. */
-  nextAttemptAtMs(attempts: number, acceptedAtMs: number, nowMs: number): number {
+  nextAttemptAtMs(attempts: number, expiresAtMs: number, nowMs: number): number {
     const spread = 1 + this.#config.jitter * (2 * this.#random.fraction() - 1)
-    const expiresAtMs = acceptedAtMs + this.#config.expireAfterMs
     return Math.min(Math.round(nowMs + this.#delayMs(attempts) * spread), Math.max(expiresAtMs, nowMs + secondMs))
   }
 
   /** @param last what the last attempt met; '' when nothing is known of it */
-  expired(attempts: number, last: string): Outcome {
-    const span = formatDuration(this.#config.expireAfterMs)
+  expired(attempts: number, lifeS: number, last: string): Outcome {
+    const span = formatDuration(this.lifeMs(lifeS))
     const met = last === '' ? '' : `; the last one met: ${last}`
     return {
       kind: 'expired',

@@ -37,6 +37,8 @@ export interface Admission {
   readonly attempts: number
   /** 0: now. */
   readonly nextAttemptAtMs: number
+  /** 0: as the configuration says. */
+  readonly lifeS: number
   readonly mayBeDuplicate: boolean
 }
 
@@ -239,6 +241,7 @@ export class Scheduler {
     slots.attempts[slot] = admission.attempts
     slots.acceptedAtMs[slot] = Math.min(admission.acceptedAtMs, nowMs)
     slots.nextAtMs[slot] = Math.min(admission.nextAttemptAtMs, nowMs + this.#retry.waitMsMax)
+    slots.lifeS[slot] = admission.lifeS
     slots.flags[slot] = admission.mayBeDuplicate ? mayBeDuplicateFlag : 0
     this.#pin(slot)
     return slot
@@ -556,7 +559,8 @@ export class Scheduler {
         this.#release(slot)
         continue
       }
-      const expiresAtMs = (this.slots.acceptedAtMs[slot] as number) + this.#retry.expireAfterMs
+      const lifeS = this.slots.lifeS[slot] as number
+      const expiresAtMs = (this.slots.acceptedAtMs[slot] as number) + this.#retry.lifeMs(lifeS)
       if (nowMs >= expiresAtMs) {
         // What the last attempt met stays on record, and the end follows it.
         const last = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.text}`
@@ -565,7 +569,7 @@ export class Scheduler {
           {
             recipient,
             attempt: Math.min(attempts + 1, attemptsMax.value),
-            outcome: this.#retry.expired(attempts, last),
+            outcome: this.#retry.expired(attempts, lifeS, last),
             nextAttemptAtMs: 0,
             mayBeDuplicate: mayBeDuplicate || outcome.kind === 'uncertain',
           },
@@ -573,7 +577,7 @@ export class Scheduler {
         this.#release(slot)
         continue
       }
-      const nextAtMs = this.#retry.nextAttemptAtMs(attempts, this.slots.acceptedAtMs[slot] as number, nowMs)
+      const nextAtMs = this.#retry.nextAttemptAtMs(attempts, expiresAtMs, nowMs)
       recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: nextAtMs, mayBeDuplicate })
       this.slots.attempts[slot] = attempts
       this.slots.nextAtMs[slot] = nextAtMs
@@ -614,19 +618,17 @@ export class Scheduler {
   #sweepExpired(nowMs: number): void {
     const { slots } = this
     // One attempt is due exactly at expiry: a grace of a minute lets it happen.
-    const before = nowMs - this.#retry.expireAfterMs - minuteMs
+    const graceFromMs = nowMs - minuteMs
     for (let slot = 0; slot < slots.used; slot++) {
       const state = slots.state[slot]
-      if (
-        (state !== slotStates.ready && state !== slotStates.deferred) ||
-        (slots.acceptedAtMs[slot] as number) > before
-      )
-        continue
+      if (state !== slotStates.ready && state !== slotStates.deferred) continue
+      const lifeS = slots.lifeS[slot] as number
+      if ((slots.acceptedAtMs[slot] as number) + this.#retry.lifeMs(lifeS) > graceFromMs) continue
       this.#unpin(slot)
       slots.setState(slot, slotStates.dead)
       const recipient = slots.recipient[slot] as number
       const attempts = slots.attempts[slot] as number
-      const outcome = this.#retry.expired(attempts, '')
+      const outcome = this.#retry.expired(attempts, lifeS, '')
       const mayBeDuplicate = slots.flags[slot] === mayBeDuplicateFlag
       const recipients = [
         { recipient, attempt: Math.min(attempts + 1, attemptsMax.value), outcome, nextAttemptAtMs: 0, mayBeDuplicate },

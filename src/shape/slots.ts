@@ -1,8 +1,8 @@
 /**
  * One slot per live recipient: columns of typed arrays, so that ten million cost half a gigabyte and a search is a scan of a column.
  *
- *   number f64 | place f64 | acceptedAt f64 | nextAt f64 | flow u32 | recipient u32 | next u32 | bytes u32 | attempts u16 | span u16 | state u8 | flags u8
- *   = 54 bytes
+ *   number f64 | place f64 | acceptedAt f64 | nextAt f64 | flow u32 | recipient u32 | next u32 | bytes u32 | life u32 | attempts u16 | span u16 | state u8
+ *   | flags u8 = 58 bytes
  *
  * `next` links a slot into exactly one list: its flow's queue, a bucket of the timer wheel, or the free list.
  */
@@ -16,7 +16,7 @@ export type SlotState = (typeof slotStates)[keyof typeof slotStates]
 export const mayBeDuplicateFlag = 1
 
 const growBy = 65_536
-export const slotBytes = 54
+export const slotBytes = 58
 
 export class Slots {
   readonly number: Float64Array
@@ -28,6 +28,8 @@ export class Slots {
   /** This recipient's share of what is stored. */
   readonly bytes: Uint32Array
   readonly next: Uint32Array
+  /** Seconds from acceptance to expiry; 0: as the configuration says. */
+  readonly lifeS: Uint32Array
   readonly attempts: Uint16Array
   /** How many segments before the record's hold chunks of it. */
   readonly span: Uint16Array
@@ -51,6 +53,7 @@ export class Slots {
     this.recipient = this.#column(Uint32Array)
     this.bytes = this.#column(Uint32Array)
     this.next = this.#column(Uint32Array)
+    this.lifeS = this.#column(Uint32Array)
     this.attempts = this.#column(Uint16Array)
     this.span = this.#column(Uint16Array)
     this.state = this.#column(Uint8Array)

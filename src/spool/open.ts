@@ -33,6 +33,7 @@ import { quarantineDamage } from './recovery.ts'
 import { Rewrite } from './rewrite.ts'
 import {
   chunkSpan,
+  lifeOf,
   mailLogs,
   type RecordPlace,
   type ScannedLog,
@@ -49,6 +50,8 @@ export interface Arrival extends RecordPlace {
   readonly number: number
   /** Each recipient's share of what is stored. */
   readonly bytes: number
+  /** Seconds from acceptance to expiry; 0: as the configuration says. */
+  readonly lifeS: number
   readonly submission: StoredSubmission
 }
 
@@ -315,6 +318,7 @@ class OpenSpool implements Spool {
         place: inLog(log, position),
         span: submission.chunks.length === 0 ? 0 : chunkSpan(position, submission, segmentBytes),
         bytes: shareOf(payloadBytes, submission),
+        lifeS: lifeOf(submission),
         submission,
       })
     }

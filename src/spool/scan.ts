@@ -9,6 +9,7 @@
  * Without any checkpoint all logs are read from their beginning, which is right as long as nothing was ever reclaimed.
  */
 import { PosthasteError } from '../kernel/errors.ts'
+import { secondMs } from '../kernel/units.ts'
 import { emptyRow, type QueueRow, queueRowBytes, readQueueRow } from '../model/queue.ts'
 import { inLog, logOf, valueOf } from '../model/submission.ts'
 import type { QueueSink } from '../ports/queue.ts'
@@ -311,7 +312,8 @@ class QueueScan {
     for (const { recipient, attempts, nextAttemptAtMs, mayBeDuplicate } of pending) {
       if (early?.has(recipient) === true) continue
       const { acceptedAtMs, tenant } = submission
-      const row = { number, place, span, bytes, recipient, acceptedAtMs, nextAttemptAtMs, attempts, mayBeDuplicate }
+      const lifeS = lifeOf(submission)
+      const row = { number, place, span, bytes, recipient, acceptedAtMs, lifeS, nextAttemptAtMs, attempts, mayBeDuplicate }
       const domain = domainOf(submission.recipients[recipient] as string)
       this.#restore({ ...row, quarantined: false, flow: 0 }, domain, tenant)
     }
@@ -327,6 +329,12 @@ export function chunkSpan(position: number, { chunks }: StoredSubmission, segmen
   let first = position
   for (const chunk of chunks) first = Math.min(first, chunk.position)
   return Math.floor(position / segmentBytes) - Math.floor(first / segmentBytes)
+}
+
+/** Seconds from acceptance to expiry; 0: as the configuration says. */
+export function lifeOf({ acceptedAtMs, expiresAtMs }: StoredSubmission): number {
+  if (expiresAtMs === 0) return 0
+  return Math.max(1, Math.min(2 ** 31, Math.ceil((expiresAtMs - acceptedAtMs) / secondMs)))
 }
 
 /** One recipient's share of what a submission holds on disk. */

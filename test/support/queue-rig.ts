@@ -43,11 +43,11 @@ export class QueueRig implements QueueSource, QueueSink {
     return (this.#flows[row.flow] as Flow).domain
   }
 
-  arrive({ number, place, span, bytes, submission }: Arrival): void {
+  arrive({ number, place, span, bytes, lifeS, submission }: Arrival): void {
     for (const [recipient, address] of submission.recipients.entries()) {
       const { acceptedAtMs, tenant } = submission
       const row = { number, place, span, bytes, recipient, acceptedAtMs, nextAttemptAtMs: 0, attempts: 0 }
-      this.restore({ ...row, mayBeDuplicate: false, quarantined: false, flow: 0 }, domainOf(address), tenant)
+      this.restore({ ...row, lifeS, mayBeDuplicate: false, quarantined: false, flow: 0 }, domainOf(address), tenant)
     }
   }
 

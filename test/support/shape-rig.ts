@@ -126,6 +126,7 @@ export class ShapeRig {
           acceptedAtMs: this.nowMs,
           attempts: 0,
           nextAttemptAtMs: 0,
+          lifeS: 0,
           mayBeDuplicate: false,
           ...rest,
         },
