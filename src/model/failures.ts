@@ -3,6 +3,7 @@
  * stable; a new reason is a new entry. Reply codes: RFC 5321 §4.2, enhanced codes: RFC 3463, RFC 5248.
  */
 import { formatBytes } from '../kernel/units.ts'
+import { cutsMax } from './limits.ts'
 
 export interface Failure {
   /** Stable name, used by metrics, logs and the HTTP API. */
@@ -48,6 +49,18 @@ export const failures = {
     429,
     'too many failed logins, try again later',
   ),
+  authenticationRevoked: failure(
+    'authentication_revoked',
+    '421 4.7.0',
+    401,
+    'the login of this session is no longer valid, connect and log in again',
+  ),
+  directoryUnavailable: failure(
+    'directory_unavailable',
+    '454 4.7.0',
+    503,
+    'credentials cannot be checked now, try again later',
+  ),
   senderNotAllowed: failure('sender_not_allowed', '550 5.7.1', 403, 'this client may not send from this address'),
   addressLiteral: failure('address_literal', '550 5.7.1', 422, 'mail to and from address literals is not relayed'),
   smtpUtf8Needed: failure(
@@ -71,6 +84,35 @@ export const failures = {
   fromMissing: failure('from_missing', '550 5.6.0', 422, 'the From field is missing (RFC 5322 section 3.6)'),
   fromRepeated: failure('from_repeated', '550 5.6.0', 422, 'there is more than one From field (RFC 5322 section 3.6)'),
   fromMalformed: failure('from_malformed', '550 5.6.0', 422, 'the From field names no address that can be read'),
+
+  optionUnknown: failure(
+    'option_unknown',
+    '550 5.6.0',
+    422,
+    'a field whose name begins with X-Posthaste- is not one that is known here',
+  ),
+  /** `option` is our own name for it, `problem` our own words. */
+  optionInvalid: (option: string, problem: string): Failure =>
+    failure('option_invalid', '550 5.6.0', 422, `${option}: ${problem}`),
+  tooManyOptions: failure(
+    'too_many_options',
+    '550 5.6.0',
+    422,
+    `more than ${cutsMax.value} groups of X-Posthaste- fields stand apart in the header`,
+  ),
+  streamUnknown: failure('stream_unknown', '550 5.6.0', 422, 'this client has no stream of that name'),
+  idempotencyConflict: failure(
+    'idempotency_conflict',
+    '550 5.7.0',
+    409,
+    'the idempotency key was used for another message before',
+  ),
+  storeUnavailable: failure(
+    'store_unavailable',
+    '451 4.3.0',
+    503,
+    'it cannot be found out now whether this message was accepted before, try again later',
+  ),
 
   tooManyConnections: failure('too_many_connections', '421 4.3.2', 503, 'too many connections, try again later'),
   tooManyBadCommands: failure('too_many_bad_commands', '421 4.7.0', 400, 'too many errors'),
