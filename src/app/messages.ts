@@ -48,6 +48,7 @@ function assemble(
   return prepare(
     {
       id: submission.id,
+      tenant: submission.tenant,
       returnPath: submission.returnPath,
       recipients: grant.recipients.map((recipient) => submission.recipients[recipient] as string),
       eightBit: submission.eightBit,

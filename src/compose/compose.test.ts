@@ -19,6 +19,7 @@ const noSigner: Signer = { forDomain: () => null }
 const added = 'Received: from client by us; now\r\n'
 const envelope = {
   id: '01890a5d-ac96-774b-bcce-b302099a8057',
+  tenant: 'acme',
   returnPath: 'bounces@example.com',
   recipients: ['ben@example.net'],
   eightBit: false,
@@ -146,8 +147,8 @@ test('the signature covers what is sent before stuffing, at every attempt with t
 test('a refused envelope costs no signature', () => {
   let asked = 0
   const signer: Signer = {
-    forDomain: (domain) => {
-      assert.equal(domain, 'example.com')
+    forDomain: (domain, tenant) => {
+      assert.deepEqual([domain, tenant], ['example.com', 'acme'])
       return { body: () => void asked++, fieldsBytes: () => 7, fields: () => (asked++, 'Sig: 1\r\n') }
     },
   }

@@ -27,6 +27,8 @@ export * as composeLimits from './limits.ts'
 
 export interface StoredMessage<Content extends Buffer | ContentReader = Buffer | ContentReader> {
   readonly id: string
+  /** Whose it is: the keys of one sign nothing of another. */
+  readonly tenant: string
   readonly returnPath: string
   /** Those of this attempt, in the grant's order. */
   readonly recipients: readonly string[]

@@ -19,7 +19,8 @@ export async function prepareLarge(
     return new LargeMessage(message, reader, head, { headerEnd: 0, bodyStart: 0, emptyLineBytes: 0 })
   }
   const { stored, division } = start
-  const head = new Head(message, stored, division.emptyLineBytes, signer.forDomain(message.fromDomain))
+  const signing = signer.forDomain(message.fromDomain, message.tenant)
+  const head = new Head(message, stored, division.emptyLineBytes, signing)
   return new LargeMessage(message, reader, head, division)
 }
 

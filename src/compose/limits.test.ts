@@ -22,6 +22,7 @@ async function send(content: Buffer): Promise<Looked> {
   const prepared = await prepare(
     {
       id: '01890a5d-ac96-774b-bcce-b302099a8057',
+      tenant: 'acme',
       returnPath: 'bounces@example.com',
       recipients: ['ben@example.net'],
       eightBit: false,

@@ -12,7 +12,8 @@ import { pool } from './pool.ts'
  */
 export function prepareSmall(message: StoredMessage, content: Buffer, signer: Signer): PreparedMessage {
   const { headerEnd, bodyStart, emptyLineBytes } = divide(content)
-  const head = new Head(message, content.subarray(0, headerEnd), emptyLineBytes, signer.forDomain(message.fromDomain))
+  const signing = signer.forDomain(message.fromDomain, message.tenant)
+  const head = new Head(message, content.subarray(0, headerEnd), emptyLineBytes, signing)
   const sizeBytes = head.bytes + content.length - headerEnd + (endsLine(content) ? 0 : 2)
   // What follows the header block begins a line, so its dots can be counted and stuffed on their own.
   const dots = message.dotLines ? countDotLines(content, headerEnd, true) : 0

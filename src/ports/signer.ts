@@ -1,8 +1,11 @@
 /** What compose asks of sign: DKIM-Signature fields for a finished message (RFC 6376). */
 
 export interface Signer {
-  /** Null when no key fits the domain of the From header. Exact domain first, then its parents. */
-  forDomain(fromDomain: string): Signing | null
+  /**
+   * Null when this tenant has no key that fits the domain of the From header. Exact domain first, then its parents.
+   * @param tenant its id in the directory, or its name in the configuration file
+   */
+  forDomain(fromDomain: string, tenant: string): Signing | null
 }
 
 /** One message's signing. Feed the body, in order, in any split; then ask for the fields. */

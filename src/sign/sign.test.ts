@@ -32,7 +32,7 @@ const body = 'Hello  Ben,\r\n\r\nat noon? \t\r\n.\r\n\r\n'
 const timeSeconds = 1_700_000_000
 
 function signed(head = header, text = body, signer = both): string {
-  const signing = signer.forDomain('example.com')
+  const signing = signer.forDomain('example.com', 'acme')
   assert.ok(signing)
   signing.body(Buffer.from(text, 'latin1'))
   const fields = signing.fields(Buffer.from(head, 'latin1'), timeSeconds)
@@ -139,7 +139,7 @@ test('any body, split anywhere, with any header, verifies; and its size was know
   const onlyEd25519 = createSigner([ed25519Key])
   fc.assert(
     fc.property(text, fc.array(line, { maxLength: 12 }), fc.integer({ min: 1, max: 20 }), (content, lines, size) => {
-      const signing = onlyEd25519.forDomain('example.com')
+      const signing = onlyEd25519.forDomain('example.com', 'acme')
       assert.ok(signing)
       const bytes = Buffer.from(content, 'latin1')
       for (let at = 0; at < bytes.length; at += size) signing.body(bytes.subarray(at, at + size))
@@ -159,7 +159,7 @@ test('lines stay within 78 columns, folded between names only', () => {
   assert.ok(listed.every((name) => /^[A-Za-z-]+$/.test(name)))
 
   const long = { ...ed25519Key, domain: `${'a'.repeat(60)}.${'b'.repeat(60)}.${'c'.repeat(60)}.example` }
-  const signing = createSigner([long]).forDomain(long.domain)
+  const signing = createSigner([long]).forDomain(long.domain, 'acme')
   assert.ok(signing)
   const known = signing.fieldsBytes(Buffer.from(header), timeSeconds)
   const text = signing.fields(Buffer.from(header), timeSeconds)
@@ -170,7 +170,7 @@ test('lines stay within 78 columns, folded between names only', () => {
 test('sizes are known for keys of odd lengths too', () => {
   for (const modulusLength of [2056, 2064]) {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength })
-    const signing = createSigner([{ ...rsaKey, privateKeyPem: pemOf(privateKey) }]).forDomain('example.com')
+    const signing = createSigner([{ ...rsaKey, privateKeyPem: pemOf(privateKey) }]).forDomain('example.com', 'acme')
     assert.ok(signing)
     const known = signing.fieldsBytes(Buffer.from(header), timeSeconds)
     assert.equal(signing.fields(Buffer.from(header), timeSeconds).length, known)
@@ -181,7 +181,7 @@ test('the exact domain signs before its parents, strangers not at all', () => {
   const child = { ...ed25519Key, domain: 'news.example.com', selector: 'child' }
   const signer = createSigner([rsaKey, child])
   const domainFor = (from: string): string | null => {
-    const signing = signer.forDomain(from)
+    const signing = signer.forDomain(from, 'acme')
     if (signing === null) return null
     return tagOf(signing.fields(Buffer.from(header), timeSeconds), 'd')
   }
@@ -192,7 +192,7 @@ test('the exact domain signs before its parents, strangers not at all', () => {
   for (const stranger of ['', 'com', 'example.net', 'notexample.com', 'example.com.evil.example', '__proto__']) {
     assert.equal(domainFor(stranger), null, stranger)
   }
-  assert.equal(createSigner([]).forDomain('example.com'), null)
+  assert.equal(createSigner([]).forDomain('example.com', 'acme'), null)
 })
 
 test('keys that verifiers would refuse are refused at start, with the cure', () => {
