@@ -6,6 +6,7 @@
  *   reader      the scheduler reads what is committed and moves `readTo`: only then may the window be overwritten there
  *   others      copy out of the window, then look at `writtenTo`: if it has moved a window's length past what they copied, the
  *               copy is worthless and they read the file instead
+ *   follower    reads what is committed, out of the window or the file, and says from where on it still needs the log (`heldFrom`)
  *   reclaimer   says which segments are free, and the log thread uses their files again
  *
  * A byte at position p lies in the window at p mod windowBytes. Positions are 64-bit in shared memory, doubles elsewhere.
@@ -22,7 +23,8 @@ const words = {
   nextSequence: 5,
   pinnedFrom: 6,
   beganAt: 7,
-  count: 8,
+  heldFrom: 8,
+  count: 9,
 } as const
 const flags = { work: 0, done: 1, state: 2, freeMiB: 3, open: 4, freeHead: 5, freeTail: 6, count: 8 } as const
 /** Per segment: segment number, salt, first batch, creation time, end of what came before. */
@@ -153,6 +155,16 @@ export class Channel {
 
   setPinnedFrom(position: number): void {
     Atomics.store(this.#words, words.pinnedFrom, Number.isFinite(position) ? BigInt(position) : nothingPinned)
+  }
+
+  /** No segment from there on may go, because a reader of events has not passed it for good; Infinity when there is no such reader. */
+  get heldFrom(): number {
+    const position = Atomics.load(this.#words, words.heldFrom)
+    return position === nothingPinned ? Number.POSITIVE_INFINITY : Number(position)
+  }
+
+  setHeldFrom(position: number): void {
+    Atomics.store(this.#words, words.heldFrom, Number.isFinite(position) ? BigInt(position) : nothingPinned)
   }
 
   /**

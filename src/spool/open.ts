@@ -112,20 +112,29 @@ export interface Spool {
 /**
  * Shared memory for the logs of one disk: made by main, handed to the log thread and to the owners. Logs of more intake threads than there are now keep
  * a place, because their mail is still in them.
+ * @param followed a SpoolFollower reads along: until it says how far it is, no segment is used again
  * @throws PosthasteError `spool_sizes` when segment and window do not fit each other
  */
-export function makeSpoolMemory(disk: Disk, config: SpoolConfig, intakeLogs: number): LogThreadMemory {
+export function makeSpoolMemory(
+  disk: Disk,
+  config: SpoolConfig,
+  intakeLogs: number,
+  followed = false,
+): LogThreadMemory {
   const { segmentBytes, windowBytes } = config
   checkSizes(segmentBytes, windowBytes)
   const outcomeBytes = Math.min(segmentBytes, 16 * MiB)
   const names = new Set([stragglerLog])
   for (let log = 0; log < intakeLogs; log++) names.add(intakeLogName(log))
   for (const log of mailLogs(disk)) names.add(mailLogName(log))
+  const channels = [
+    makeChannelMemory(outcomeLog, outcomeBytes, outcomeBytes % windowBytes === 0 ? windowBytes : outcomeBytes),
+    ...[...names].map((name) => makeChannelMemory(name, segmentBytes, windowBytes)),
+  ]
+  for (const memory of channels)
+    if (!followed || memory.name === stragglerLog) new Channel(memory).setHeldFrom(Number.POSITIVE_INFINITY)
   return {
-    channels: [
-      makeChannelMemory(outcomeLog, outcomeBytes, outcomeBytes % windowBytes === 0 ? windowBytes : outcomeBytes),
-      ...[...names].map((name) => makeChannelMemory(name, segmentBytes, windowBytes)),
-    ],
+    channels,
     intakeLogs,
     checkpoint: makeCheckpointMemory(),
     wake: new SharedArrayBuffer(8),

@@ -11,7 +11,6 @@ import {
   batchHeaderBytes,
   type Checksum,
   peekBatchHeader,
-  readSegmentHeader,
   recordHeaderBytes,
   recordIsWhole,
   recordPayloadBytes,
@@ -22,6 +21,7 @@ import {
   zlibChecksum,
 } from './layout.ts'
 import { openFilesMax } from './limits.ts'
+import { readHeaderOf } from './segments.ts'
 
 /** Calls `onRecord` once for every record that becomes durable, in order. `bytes[at]` is the payload's first byte, valid during the call. */
 export class TailReader {
@@ -216,8 +216,7 @@ function openSegment(disk: Disk, path: string, segment: number): OpenFile {
   } catch (cause) {
     throw new MessageDamaged(`${path} cannot be opened: ${(cause as Error).message}`, { cause })
   }
-  const head = Buffer.alloc(segmentHeaderBytes)
-  const header = readSegmentHeader(head.subarray(0, file.readAt(head, 0, head.length, 0)))
+  const header = readHeaderOf(file)
   if (header?.segment !== segment) {
     file.close()
     throw new MessageDamaged(`${path} is not segment ${segment}`)

@@ -171,7 +171,8 @@ export class Reclaim {
     const { outcomes } = this.#options
     if (this.#heads.length < 2 || this.#leaving.length > 0 || outcomes.waiting) return
     for (const [name, segments] of this.#options.segments) {
-      const keepFrom = Math.min(...this.#heads.map(({ logs }) => logs.find((log) => log.name === name)?.keepFrom ?? 0))
+      const behind = this.#heads.map(({ logs }) => logs.find((log) => log.name === name)?.keepFrom ?? 0)
+      const keepFrom = Math.min(...behind, segments.channel.heldFrom)
       const leaving = segments.unused(keepFrom)
       if (leaving.length > 0) this.#leaving.push([segments, leaving])
     }

@@ -313,7 +313,18 @@ class QueueScan {
       if (early?.has(recipient) === true) continue
       const { acceptedAtMs, tenant } = submission
       const lifeS = lifeOf(submission)
-      const row = { number, place, span, bytes, recipient, acceptedAtMs, lifeS, nextAttemptAtMs, attempts, mayBeDuplicate }
+      const row = {
+        number,
+        place,
+        span,
+        bytes,
+        recipient,
+        acceptedAtMs,
+        lifeS,
+        nextAttemptAtMs,
+        attempts,
+        mayBeDuplicate,
+      }
       const domain = domainOf(submission.recipients[recipient] as string)
       this.#restore({ ...row, quarantined: false, flow: 0 }, domain, tenant)
     }

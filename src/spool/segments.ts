@@ -48,8 +48,7 @@ export function openLogFiles(disk: Disk, directory: string): LogFiles {
     if (segment === null) continue
     const path = `${directory}/${name}`
     const file = disk.open(path, 'read')
-    const head = Buffer.alloc(segmentHeaderBytes)
-    const header = readSegmentHeader(head.subarray(0, file.readAt(head, 0, head.length, 0)))
+    const header = readHeaderOf(file)
     if (header !== null) {
       segmentBytes = Math.max(segmentBytes, header.segmentBytes)
       if (header.segment === segment || header.version < 2) segments.push({ path, header })
@@ -66,6 +65,11 @@ export function openLogFiles(disk: Disk, directory: string): LogFiles {
   }
   segments.sort((a, b) => a.header.segment - b.header.segment)
   return { segments, spares, unfinished, broken }
+}
+
+export function readHeaderOf(file: DiskFile): SegmentHeader | null {
+  const head = Buffer.alloc(segmentHeaderBytes)
+  return readSegmentHeader(head.subarray(0, file.readAt(head, 0, head.length, 0)))
 }
 
 /** False for a file of format 1 whose name has drifted from its segment. */
@@ -118,33 +122,38 @@ export function walkSegment(
 ): SegmentEnd {
   const file = disk.open(segment.path, 'read')
   try {
-    return walkBatches({ file, header: segment.header, checksum }, provenThrough, onBatch, onDamage)
+    const walk = batchesOf({ file, header: segment.header, checksum }, provenThrough)
+    for (let step = walk.next(); ; step = walk.next()) {
+      if (step.done === true) return step.value
+      if ('header' in step.value) onBatch(step.value)
+      else onDamage(step.value)
+    }
   } finally {
     file.close()
   }
 }
 
-interface OpenSegment {
+export interface OpenSegment {
   readonly file: DiskFile
   readonly header: SegmentHeader
   readonly checksum: Checksum
 }
 
-function walkBatches(
+/** The same one at a time. @param from offset in the segment and number of the batch there, if not from its beginning */
+export function* batchesOf(
   segment: OpenSegment,
   provenThrough: number,
-  onBatch: (batch: Batch) => void,
-  onDamage: (damage: DamagedStretch) => void,
-): SegmentEnd {
+  from?: { readonly at: number; readonly batch: number },
+): Generator<Batch | DamagedStretch, SegmentEnd, undefined> {
   const { header, file } = segment
   const size = Math.min(header.segmentBytes, file.size())
   const base = header.segment * header.segmentBytes
-  let expected = header.firstBatch
-  let at = segmentHeaderBytes
+  let expected = from?.batch ?? header.firstBatch
+  let at = from?.at ?? segmentHeaderBytes
   while (at < size) {
     const batch = readBatch(segment, at, expected)
     if (batch !== null) {
-      onBatch({ position: base + at, ...batch })
+      yield { position: base + at, ...batch }
       expected += 1
       at += batch.header.spanBytes
       continue
@@ -153,7 +162,7 @@ function walkBatches(
     const damaged = base + at < provenThrough || (next !== null && next.committedThrough > base + at)
     if (!damaged) return { position: base + at, tornBytes: tornBytes(segment, at, expected) }
     const end = next?.at ?? size
-    onDamage({ position: base + at, bytes: end - at })
+    yield { position: base + at, bytes: end - at }
     at = end
     if (next !== null) expected = next.batch
   }

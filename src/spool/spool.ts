@@ -39,6 +39,7 @@ export { readSubmission, type RecipientOutcome, type StoredOutcome, type StoredS
 export { SpoolPins } from './pins.ts'
 export { type RebuildReport, rebuildQueue } from './rebuild.ts'
 export type { ReclaimFigures } from './reclaim.ts'
+export { canFollow, SpoolFollower } from './follow.ts'
 export { RecordReader, type RecordView } from './reader.ts'
 export type { SubmissionLog } from './submission-log.ts'
 export {

@@ -14,6 +14,7 @@ import {
   type Checksum,
   dumpSpool,
   Flusher,
+  type LogThreadMemory,
   makeSpoolDirectories,
   makeSpoolMemory,
   openIntakeLog,
@@ -38,6 +39,7 @@ export const smallSpool: SpoolConfig = {
 
 export interface SpoolRig {
   readonly spool: Spool
+  readonly memory: LogThreadMemory
   readonly disk: Disk
   readonly clock: VirtualClock
   readonly queue: QueueRig
@@ -73,6 +75,8 @@ export function openRig(
     stageBytesMax?: number
     onArrival?: (arrival: Arrival) => void
     onPins?: (pins: SpoolPins) => void
+    /** A reader of events reads along: `memory` is for it. */
+    followed?: boolean
   } = {},
 ): SpoolRig {
   const disk = options.disk ?? new SimulatedDisk()
@@ -82,7 +86,7 @@ export function openRig(
   const intakeLogs = options.intakeLogs ?? 1
   const intakeHere = intakeLogs === 1 && (options.intakeHere ?? true)
   makeSpoolDirectories(disk, intakeLogs)
-  const memory = makeSpoolMemory(disk, config, intakeLogs)
+  const memory = makeSpoolMemory(disk, config, intakeLogs, options.followed)
   const pins = new SpoolPins(memory.channels)
   options.onPins?.(pins)
   const queue = new QueueRig(pins)
@@ -148,6 +152,7 @@ export function openRig(
   }
   return {
     spool,
+    memory,
     get submissions() {
       return owners[0] as SubmissionLog
     },

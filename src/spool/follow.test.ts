@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { seededRandom } from '../kernel/random.ts'
+import { PosthasteError } from '../kernel/errors.ts'
+import type { Outcome } from '../model/outcome.ts'
+import { headFor, openRig, smallSpool, type SpoolRig, submit } from '../../test/support/spool-rig.ts'
+import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
+import { canFollow, SpoolFollower } from './spool.ts'
+
+const outcome: Outcome = {
+  kind: 'delivered',
+  scope: 'recipient',
+  stage: 'final',
+  code: 250,
+  enhanced: '2.0.0',
+  text: 'ok',
+}
+const attempt = {
+  startedAtMs: 1,
+  host: 'mx.example.net',
+  address: '192.0.2.1',
+  source: '',
+  tls: '',
+  reusedConnection: false,
+  connectedMs: 1,
+  envelopeMs: 2,
+  finishedMs: 3,
+}
+
+/** What a reader of events has seen, as it would be after any number of starts. */
+class Reader {
+  submissions = new Map<number, string>()
+  outcomes = new Set<number>()
+  early = 0
+
+  /** As on a disk of its own. */
+  copy(): Reader {
+    const copy = new Reader()
+    copy.submissions = new Map(this.submissions)
+    copy.outcomes = new Set(this.outcomes)
+    copy.early = this.early
+    return copy
+  }
+
+  follow(rig: SpoolRig, from: ReadonlyMap<string, number>): SpoolFollower {
+    return new SpoolFollower({
+      disk: rig.disk,
+      memory: rig.memory,
+      from,
+      onSubmission: (number, { id }, facts) => {
+        assert.equal(this.submissions.get(number) ?? id, id)
+        assert.equal(facts.subject, `about ${id}`)
+        this.submissions.set(number, id)
+      },
+      onOutcome: (number) => {
+        if (!this.submissions.has(number)) this.early += 1
+        this.outcomes.add(number)
+      },
+    })
+  }
+}
+
+function settleOne(rig: SpoolRig, number: number): void {
+  rig.spool.outcomes.append(number, {
+    log: 0,
+    atMs: 1,
+    attempt,
+    recipients: [{ recipient: 0, attempt: 1, outcome, nextAttemptAtMs: 0, mayBeDuplicate: false }],
+  })
+  rig.queue.settle(number, 0)
+}
+
+function hand(rig: SpoolRig, log: number, bytes: number, accepted: Set<string>): void {
+  const owner = rig.owners[log]
+  const transaction = owner?.begin(bytes, 'acme')
+  if (transaction === undefined || 'smtp' in transaction) return
+  const content = Buffer.alloc(bytes, 'x')
+  transaction.append(content, 0, bytes)
+  const facts = { ...headFor([]).facts, subject: `about ${transaction.id}` }
+  transaction.commit(headFor(['ann@example.net'], { facts }), (failure) => {
+    if (failure === null) accepted.add(transaction.id)
+  })
+}
+
+for (let seed = 1; seed <= 12; seed++) {
+  test(`a follower sees all that is on disk, through laps of the window, restarts and power cuts (seed ${seed})`, () => {
+    const random = seededRandom(seed)
+    const below = (count: number): number => Math.floor(random.fraction() * count)
+    let disk = new SimulatedDisk()
+    const intakeLogs = 1 + (seed % 3)
+    let reader = new Reader()
+    let synced = reader.copy()
+    const accepted = new Set<string>()
+    let from: ReadonlyMap<string, number> = new Map()
+    for (let life = 0; life < 4; life++) {
+      const config = { ...smallSpool, checkpointAfterBytes: 64 * 1024 }
+      const rig = openRig({ disk, random, config, intakeLogs, followed: true })
+      rig.settle()
+      assert.ok(canFollow(rig.memory))
+      let follower = reader.follow(rig, from)
+      const steps = 60 + below(200)
+      for (let step = 0; step < steps; step++) {
+        for (let i = below(6); i > 0; i--) hand(rig, below(intakeLogs), 100 + below(9_000), accepted)
+        for (const number of rig.queue.numbers.slice(0, below(5))) settleOne(rig, number)
+        if (below(3) > 0) {
+          rig.pump()
+          rig.clock.advance(3)
+        }
+        rig.spool.reclaim.tick()
+        // Sometimes far behind the window of 64 KiB, sometimes close.
+        if (below(seed % 4 === 0 ? 20 : 2) === 0) {
+          follower.aim()
+          follower.step(1 + below(200_000))
+        }
+        if (below(25) === 0) {
+          from = follower.positions
+          synced = reader.copy()
+          follower.release(from)
+        }
+        if (below(40) === 0) {
+          follower.close()
+          reader = synced.copy()
+          follower = reader.follow(rig, from)
+        }
+      }
+      if (life === 3) {
+        rig.settle()
+        follower.aim()
+        while (!follower.step(10_000));
+        assert.equal(follower.behindBytes, 0)
+        for (const id of accepted) assert.ok([...reader.submissions.values()].includes(id), 'an accepted message')
+        assert.equal(reader.early, 0, 'outcomes follow their submissions')
+        assert.deepEqual(
+          [...reader.submissions.keys()].filter((number) => !reader.outcomes.has(number)).sort((a, b) => a - b),
+          rig.queue.numbers.toSorted((a, b) => a - b),
+        )
+        assert.ok(rig.spool.reclaim.figures.reclaimed > 0 || seed % 4 === 0, 'segments went')
+      }
+      follower.close()
+      if (life === 3) continue
+      disk = disk.crash(random)
+      reader = synced.copy()
+    }
+  })
+}
+
+test('no segment is used again before the follower has passed it for good', () => {
+  const rig = openRig({ followed: true, config: { ...smallSpool, checkpointAfterBytes: 64 * 1024 } })
+  rig.settle()
+  const reader = new Reader()
+  const follower = reader.follow(rig, new Map())
+  const accepted = new Set<string>()
+  const work = (): void => {
+    for (let i = 0; i < 400; i++) {
+      hand(rig, 0, 4_000, accepted)
+      rig.settle()
+      for (const number of rig.queue.numbers) settleOne(rig, number)
+      rig.spool.reclaim.tick()
+    }
+  }
+  work()
+  assert.equal(rig.spool.reclaim.figures.reclaimed, 0)
+  follower.aim()
+  while (!follower.step(1_000_000));
+  follower.release(follower.positions)
+  work()
+  assert.ok(rig.spool.reclaim.figures.reclaimed > 3)
+  follower.aim()
+  while (!follower.step(1_000_000));
+  assert.equal(reader.submissions.size, accepted.size)
+})
+
+test('a store that has read further than the log goes belongs to another spool', () => {
+  const rig = openRig({ followed: true })
+  rig.settle()
+  submit(rig, Buffer.from('a: b\r\n\r\nc\r\n'), () => {})
+  rig.settle()
+  assert.throws(
+    () => new Reader().follow(rig, new Map([['intake-0', 2 ** 40]])),
+    (error) => error instanceof PosthasteError && error.code === 'store_of_other_spool',
+  )
+})
