@@ -2,8 +2,9 @@
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
 import type { Timer } from '../../kernel/clock.ts'
+import type { Peer } from '../peer.ts'
 import { handshakeMsMax, lingerMsMax } from './limits.ts'
-import type { Peer, SmtpServer } from './server.ts'
+import type { SmtpServer } from './server.ts'
 import { type Link, Session } from './session.ts'
 
 /** How one listener does TLS. */

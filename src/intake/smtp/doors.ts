@@ -2,10 +2,11 @@
  * Who may come in, and who is inside. Somebody who is turned away costs a reply and no session: Node accepts one connection per turn of the
  * event loop, so that however many knock, those inside have every other turn.
  */
-import { isIPv6, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { failures } from '../../model/failures.ts'
+import { peerOf } from '../peer.ts'
 import { Connection, type Door, type ListenerTls } from './connection.ts'
-import type { Peer, SmtpServer } from './server.ts'
+import type { SmtpServer } from './server.ts'
 
 export class Doors implements Door {
   readonly connections = new Set<Connection>()
@@ -55,19 +56,4 @@ const tooMany = `${failures.tooManyConnections.smtp} ${failures.tooManyConnectio
 export function turnAway(socket: Socket, reply: string): void {
   socket.on('error', () => {})
   socket.end(reply, 'latin1', () => socket.destroySoon())
-}
-
-function peerOf(socket: Socket): Peer {
-  const raw = socket.remoteAddress ?? ''
-  const address = raw.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-  const network = isIPv6(address) ? slash64(address) : address
-  return { address, network, loopback: address === '::1' || address.startsWith('127.') }
-}
-
-/** The first four groups of an IPv6 address, as the system writes it. */
-function slash64(address: string): string {
-  const [head, tail] = address.split('::').map((part) => (part === '' ? [] : part.split(':')))
-  const groups = [...(head ?? [])]
-  if (tail !== undefined) groups.push(...Array<string>(8 - groups.length - tail.length).fill('0'), ...tail)
-  return `${groups.slice(0, 4).join(':')}::/64`
 }

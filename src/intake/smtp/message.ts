@@ -11,10 +11,10 @@ import { isFailure, type Submissions, type Transaction } from '../../ports/submi
 import { noFacts } from '../../model/submission.ts'
 import { type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
 import type { MailCommand } from '../../standards/smtp-command.ts'
+import { dateField, messageIdField, receivedField, type Trace } from '../trace.ts'
 import { ContentScanner, type ContentSink } from './content.ts'
 import { headerBytesMax, headerFieldsMax, receivedFieldsMax, recipientOverheadBytes } from './limits.ts'
 import type { SessionMemory } from './memory.ts'
-import { dateField, messageIdField, receivedField, type Trace } from './trace.ts'
 
 const nothing = Buffer.alloc(0)
 const crlf = Buffer.from('\r\n')

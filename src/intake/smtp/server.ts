@@ -22,15 +22,6 @@ export interface SmtpServer {
   draining: boolean
 }
 
-/** Who is on the other side of a connection. */
-export interface Peer {
-  /** IPv4 or IPv6; an IPv4 address in IPv6's clothes is undressed. */
-  readonly address: string
-  /** What limits count by: the address, or an IPv6 address's /64. */
-  readonly network: string
-  readonly loopback: boolean
-}
-
 export type IntakeStage = 'connect' | 'tls' | 'auth' | 'mail' | 'rcpt' | 'content' | 'session'
 
 /** A refusal, for the log. Nothing in it is raw input. */

@@ -20,14 +20,15 @@ import { secondMs } from '../../kernel/units.ts'
 import { type Failure, failures } from '../../model/failures.ts'
 import type { Client } from '../../ports/clients.ts'
 import { commandArguments, commandVerb } from '../../standards/smtp-command.ts'
+import type { Peer } from '../peer.ts'
+import { protocolWord } from '../trace.ts'
 import { commands, foreignVerbs } from './commands.ts'
 import type { Mortal } from './deadlines.ts'
 import { HeldInput } from './held-input.ts'
 import { badCommandsMax, greetingDelayMs, oversizeFactorMax, repliesBytesMax, stuckSessionBytes } from './limits.ts'
 import { LineReader } from './line-reader.ts'
 import type { IncomingMessage, MessageOwner } from './message.ts'
-import type { IntakeStage, Peer, SmtpServer } from './server.ts'
-import { protocolWord } from './trace.ts'
+import type { IntakeStage, SmtpServer } from './server.ts'
 
 /** What the session asks of its connection. */
 export interface Link {
