@@ -96,6 +96,7 @@ function configOf({ port, config, settings }: EngineOptions, dataDirectory: stri
     data_directory: dataDirectory,
     smtp: { listeners: [{ address: '127.0.0.1', port, tls: 'none' }] },
     tenants: [{ name: 'bench', networks: ['127.0.0.0/8'] }],
+    http: { listeners: [{ port: 0 }] },
     management: { address: '127.0.0.1', port: managementPort },
     log: { level: 'warn' },
   }

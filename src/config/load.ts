@@ -18,6 +18,8 @@ export interface ConfigOverrides {
   readonly dataDirectory?: string
   /** Port of the first SMTP listener. */
   readonly smtpPort?: number
+  /** Port of the first listener of the sending API. */
+  readonly httpPort?: number
   readonly managementPort?: number
 }
 
@@ -130,7 +132,7 @@ function asksForSandbox(source: Source): boolean {
 
 function override(values: FileValues, reader: Reader, overrides: LoadOptions, cwd: string): EffectiveValue[] {
   const flags = new Map<string, unknown>()
-  const { dataDirectory, smtpPort, managementPort } = overrides
+  const { dataDirectory, smtpPort, httpPort, managementPort } = overrides
   if (dataDirectory !== undefined) {
     values.data_directory = resolve(cwd, dataDirectory)
     flags.set('data_directory', values.data_directory)
@@ -139,6 +141,11 @@ function override(values: FileValues, reader: Reader, overrides: LoadOptions, cw
   if (smtpPort !== undefined && first !== undefined) {
     first.port = smtpPort
     flags.set('smtp.listeners[0].port', smtpPort)
+  }
+  const firstHttp = values.http.listeners?.[0]
+  if (httpPort !== undefined && firstHttp !== undefined) {
+    firstHttp.port = httpPort
+    flags.set('http.listeners[0].port', httpPort)
   }
   if (managementPort !== undefined) {
     values.management.port = managementPort

@@ -82,7 +82,7 @@ test('a message has the size asked for, CRLF lines of at most 80 bytes, and no t
     }),
   )
   const one = maker.make(1, 'a@b', 'c@d')
-  assert.match(one.wire.toString(), /^X-Posthaste-Test: run-1\r\nDate: Tue, 14 Nov 2023 22:13:20 \+0000\r\n/)
+  assert.match(one.wire.toString(), /^X-Test-Ledger: run-1\r\nDate: Tue, 14 Nov 2023 22:13:20 \+0000\r\n/)
   assert.notEqual(contentSha256(one), contentSha256(maker.make(2, 'a@b', 'c@d')))
 })
 

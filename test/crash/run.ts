@@ -153,11 +153,12 @@ routes: [{ domain: '*', host: 127.0.0.1, port: ${receiverPort} }]
 delivery: { connections_per_site: ${connectionsPerSite} }
 retry: { delays: [1s, 2s, 5s], jitter: 0.15, expire_after: 1h }
 spool: { segment_size: 4MiB, window_size: 4MiB, checkpoint_after: 512KiB, reserve: 64MiB }
+http: { listeners: [{ port: 0 }] }
 management: { address: 127.0.0.1, port: 0 }
 `
 }
 
-const markField = Buffer.from('X-Posthaste-Test: ', 'latin1')
+const markField = Buffer.from('X-Test-Ledger: ', 'latin1')
 
 function noteHeaders(seen: Map<string, Set<string>>, id: string | null, content: Buffer): void {
   if (id === null) return
@@ -271,5 +272,5 @@ function endOf(kind: string | undefined): 'delivered' | 'bounced' | 'settled' {
 
 function sourceIdOf(content: Buffer): string {
   const line = content.toString('latin1', 0, 100)
-  return /^X-Posthaste-Test: (\S+)\r\n/.exec(line)?.[1] ?? `(no id: ${JSON.stringify(line.slice(0, 40))})`
+  return /^X-Test-Ledger: (\S+)\r\n/.exec(line)?.[1] ?? `(no id: ${JSON.stringify(line.slice(0, 40))})`
 }

@@ -7,7 +7,7 @@ test('a second instance on the same data says who is there and what to do, and l
   const directory = folder(t)
   const first = await startSandbox(t, directory)
 
-  const ports = ['--smtp-port', '0', '--management-port', '0']
+  const ports = ['--smtp-port', '0', '--http-port', '0', '--management-port', '0']
   const second = await posthaste('start', '--config', join(directory, 'posthaste.yaml'), ...ports)
 
   assert.equal(second.code, 69)

@@ -74,6 +74,7 @@ data_directory: ${join(directory, 'data')}
 smtp:
   listeners: [{ address: 127.0.0.1, port: ${port}, tls: none }]
 tenants: [{ name: tests, networks: [127.0.0.0/8] }]
+http: { listeners: [{ port: 0 }] }
 management: { address: 127.0.0.1, port: ${managementPort} }
 `
 }

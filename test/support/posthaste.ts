@@ -20,6 +20,7 @@ export interface Posthaste {
   readonly running: boolean
   /** From the announcement, so only after `ready`. */
   readonly smtpPort: number
+  readonly httpPort: number
   readonly managementPort: number
   /** All that it said so far. */
   output(): string
@@ -91,6 +92,9 @@ export function launch(args: readonly string[], env: Readonly<Record<string, str
     },
     get smtpPort() {
       return port(/send mail to .*?:(\d+) by SMTP/)
+    },
+    get httpPort() {
+      return port(/sending API +https?:\/\/.*?:(\d+)/)
     },
     get managementPort() {
       return port(/management +http:\/\/.*:(\d+)/)

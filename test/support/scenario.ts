@@ -53,6 +53,7 @@ routes:${routes}
 }
 
 const freePorts = `smtp: { listeners: [{ address: 127.0.0.1, port: 0, tls: none }] }
+http: { listeners: [{ port: 0 }] }
 management: { address: 127.0.0.1, port: 0 }
 `
 

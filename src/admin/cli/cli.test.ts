@@ -115,7 +115,7 @@ test('start hands over a checked configuration, flags first, and leaves with the
     seen.push(options)
     return 7
   }
-  const flags = ['--smtp-port', '0', '--management-port', '0', '--data', 'elsewhere']
+  const flags = ['--smtp-port', '0', '--http-port', '0', '--management-port', '0', '--data', 'elsewhere']
   assert.equal((await run(['start', ...flags], { loadApp, env: { POSTHASTE_CONFIG: '' } })).code, 7)
   assert.equal((await run(['start'], { loadApp })).code, 7)
   const [sandbox, production] = seen.map(({ config }) => config)

@@ -6,6 +6,7 @@ export interface ConfigFlags {
   readonly config?: string
   readonly data?: string
   readonly smtpPort?: number
+  readonly httpPort?: number
   readonly managementPort?: number
 }
 
@@ -28,6 +29,7 @@ export function overridesOf(flags: ConfigFlags): ConfigOverrides {
   return {
     ...(flags.data === undefined ? {} : { dataDirectory: flags.data }),
     ...(flags.smtpPort === undefined ? {} : { smtpPort: flags.smtpPort }),
+    ...(flags.httpPort === undefined ? {} : { httpPort: flags.httpPort }),
     ...(flags.managementPort === undefined ? {} : { managementPort: flags.managementPort }),
   }
 }

@@ -7,6 +7,11 @@ import { overridesOf, parsePort, withConfigOptions, type ConfigFlags } from './f
 export function registerStart(program: Command, context: CliContext): void {
   withConfigOptions(program.command('start').description('run the engine in the foreground'))
     .option('--smtp-port <port>', 'port of the first SMTP listener, instead of the configured one', parsePort)
+    .option(
+      '--http-port <port>',
+      'port of the first listener of the sending API, instead of the configured one',
+      parsePort,
+    )
     .action(async (flags: ConfigFlags) => {
       const file = findConfigFile(flags.config, context.env)
       const { config, warnings } = loadConfig(file, context.env, { cwd: context.cwd, ...overridesOf(flags) })

@@ -3,7 +3,7 @@
  * whatever a relay adds goes in front of it, so the bytes from it on are what was handed over.
  */
 
-export const markField = 'X-Posthaste-Test'
+export const markField = 'X-Test-Ledger'
 
 /** One line of a source's ledger. */
 export interface SentRecord {
