@@ -21,8 +21,10 @@ import {
 } from './flows.ts'
 import { inOrderOfAcceptance } from './image.ts'
 import { aheadServiceMsMax, attemptsMax, hungrySitesMax, ringMax } from './limits.ts'
+import { GrantPairs } from './pairs.ts'
 import { RetrySchedule } from './retry.ts'
 import { mayBeDuplicateFlag, Slots, type SlotState, slotStates } from './slots.ts'
+import { judge, type SettledRecipient } from './verdict.ts'
 
 /** One recipient that enters the queue. */
 export interface Admission {
@@ -56,16 +58,6 @@ export type ShapeEvent =
   /** True: grant nothing more, because the outcome log is behind or the process is going down. */
   | { readonly kind: 'hold'; readonly hold: boolean }
   | { readonly kind: 'tick' }
-
-export interface SettledRecipient {
-  readonly recipient: number
-  readonly attempt: number
-  readonly outcome: Outcome
-  /** 0 when the recipient is settled for good. */
-  readonly nextAttemptAtMs: number
-  /** An attempt before this one may have arrived. */
-  readonly mayBeDuplicate: boolean
-}
 
 export type ShapeAction =
   | { readonly kind: 'route'; readonly domain: string }
@@ -130,10 +122,7 @@ export class Scheduler {
   readonly #filled: SiteQueue[] = []
   #actions: ShapeAction[] = []
   #inFlight = 0
-  /** Grants that stand behind another one on its connection. */
-  #ahead = 0
-  readonly #successors = new Map<number, number>()
-  readonly #predecessors = new Map<number, number>()
+  readonly #pairs = new GrantPairs()
   #nextGrant = 1
   #hold = false
   #sweptAtMs: number
@@ -416,41 +405,23 @@ export class Scheduler {
     if (this.#hold || !queue.open || queue.connections > queue.window) return
     // Behind a slow answer a message would wait although another connection is free for it.
     if (queue.serviceMs > aheadServiceMsMax.value) return
-    // Pairs, never rows of three.
-    if (this.#successors.has(before.id) || this.#predecessors.has(before.id)) return
+    if (this.#pairs.has(before.id)) return
     // A connection that is always kept busy would never come free for another site.
     if (this.#hungry.size > 0) return
     for (let flow = queue.next(); flow !== null; flow = queue.next()) {
       const grant = this.#takeGrant(queue, flow)
       if (grant === null) continue
       queue.ahead += 1
-      this.#ahead += 1
-      this.#successors.set(before.id, grant.id)
-      this.#predecessors.set(grant.id, before.id)
+      this.#pairs.join(before.id, grant.id)
       if (flow.destination.validUntilMs <= nowMs) this.#askRoute(flow.destination)
       this.#actions.push({ kind: 'grant', grant })
       return
     }
   }
 
-  /** One of a pair is over: the other has the connection for itself. */
-  #unpair(grant: Grant, queue: SiteQueue): void {
-    for (const [own, others] of [
-      [this.#successors, this.#predecessors],
-      [this.#predecessors, this.#successors],
-    ] as const) {
-      const other = own.get(grant.id)
-      if (other === undefined) continue
-      own.delete(grant.id)
-      others.delete(other)
-      queue.ahead -= 1
-      this.#ahead -= 1
-    }
-  }
-
   /** Connections that grants occupy: pairs share one. */
   get #connections(): number {
-    return this.#inFlight - this.#ahead
+    return this.#inFlight - this.#pairs.count
   }
 
   /** Neighbours in the queue that belong to one submission share a transaction. Null when only dead slots were found. */
@@ -520,7 +491,7 @@ export class Scheduler {
     const queue = this.#siteQueue(grant.site, nowMs)
     queue.inFlight -= 1
     this.#inFlight -= 1
-    this.#unpair(grant, queue)
+    if (this.#pairs.part(grant.id)) queue.ahead -= 1
     invariant(queue.inFlight >= 0, 'every grant is reported once')
     for (const slot of grant.slots)
       invariant(this.slots.state[slot] === slotStates.inFlight, 'a reported recipient is in flight')
@@ -551,35 +522,19 @@ export class Scheduler {
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i] as number
       const outcome = outcomes[i] as Outcome
-      const attempts = Math.min((this.slots.attempts[slot] as number) + 1, attemptsMax.value)
-      const recipient = this.slots.recipient[slot] as number
-      const mayBeDuplicate = this.slots.flags[slot] === mayBeDuplicateFlag
-      if (outcome.kind === 'delivered' || outcome.kind === 'bounced' || outcome.kind === 'expired') {
-        recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: 0, mayBeDuplicate })
+      const tried = {
+        recipient: this.slots.recipient[slot] as number,
+        attempts: this.slots.attempts[slot] as number,
+        acceptedAtMs: this.slots.acceptedAtMs[slot] as number,
+        lifeS: this.slots.lifeS[slot] as number,
+        mayBeDuplicate: this.slots.flags[slot] === mayBeDuplicateFlag,
+      }
+      const nextAtMs = judge(tried, outcome, this.#retry, nowMs, recipients)
+      if (nextAtMs === 0) {
         this.#release(slot)
         continue
       }
-      const lifeS = this.slots.lifeS[slot] as number
-      const expiresAtMs = (this.slots.acceptedAtMs[slot] as number) + this.#retry.lifeMs(lifeS)
-      if (nowMs >= expiresAtMs) {
-        // What the last attempt met stays on record, and the end follows it.
-        const last = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.text}`
-        recipients.push(
-          { recipient, attempt: attempts, outcome, nextAttemptAtMs: nowMs, mayBeDuplicate },
-          {
-            recipient,
-            attempt: Math.min(attempts + 1, attemptsMax.value),
-            outcome: this.#retry.expired(attempts, lifeS, last),
-            nextAttemptAtMs: 0,
-            mayBeDuplicate: mayBeDuplicate || outcome.kind === 'uncertain',
-          },
-        )
-        this.#release(slot)
-        continue
-      }
-      const nextAtMs = this.#retry.nextAttemptAtMs(attempts, expiresAtMs, nowMs)
-      recipients.push({ recipient, attempt: attempts, outcome, nextAttemptAtMs: nextAtMs, mayBeDuplicate })
-      this.slots.attempts[slot] = attempts
+      this.slots.attempts[slot] = Math.min(tried.attempts + 1, attemptsMax.value)
       this.slots.nextAtMs[slot] = nextAtMs
       if (outcome.kind === 'uncertain') this.slots.flags[slot] = mayBeDuplicateFlag
       this.slots.setState(slot, slotStates.deferred)

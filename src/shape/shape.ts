@@ -15,7 +15,6 @@ export {
   type RouteAnswer,
   Scheduler,
   type SchedulerOptions,
-  type SettledRecipient,
   type ShapeAction,
   type ShapeEvent,
 } from './scheduler.ts'
@@ -23,3 +22,4 @@ export * as shapeLimits from './limits.ts'
 export { slotBytes, slotStates } from './slots.ts'
 export { queueImage } from './image.ts'
 export type { SiteQueue } from './flows.ts'
+export type { SettledRecipient } from './verdict.ts'
