@@ -10,17 +10,21 @@
  *   2. Without the token only /healthz and /readyz answer; the sandbox on loopback has no token.
  *   3. The command line never opens the engine's files while it could ask the engine.
  */
+export { createDirectoryView, type DirectoryViewOptions } from './directory-view.ts'
 export { createAdminServer, type AdminServer, type AdminServerOptions } from './http/server.ts'
 export * as adminLimits from './limits.ts'
 export type { LimitTable, LimitTotal } from './limit-table.ts'
 export type {
   AttemptView,
+  DirectoryView,
+  DomainReport,
   EngineStatus,
   EngineView,
   LogStatus,
   MessageView,
   MetricSample,
   RecipientView,
+  SandboxCredentials,
   SandboxMessage,
   SandboxPage,
   SandboxQuery,

@@ -68,6 +68,15 @@ export const connectionsMax = limit({
   breach: 'close',
 })
 
+export const dnsAnswerMsMax = limit({
+  name: 'admin.dns',
+  value: 10 * secondMs,
+  unit: 'ms',
+  owner: http,
+  why: 'Whoever asks for a domain’s records waits for the DNS; the command line waits for 15 s.',
+  breach: 'the record’s state is unknown',
+})
+
 export const answerMsMax = limit({
   name: 'cli.answer',
   value: 15 * secondMs,

@@ -2,6 +2,8 @@
  * What the running engine shows of itself. The engine fills these, http/ puts them on the wire (names in snake_case), cli/ prints
  * them. All times are RFC 3339 in UTC; all sizes and durations carry their unit in the name.
  */
+import type { Directory, SendingDomain, VerifiedSender } from '../ports/directory.ts'
+import type { RecordFinding } from '../tenancy/tenancy.ts'
 import type { DialogueStage, OutcomeKind } from '../model/outcome.ts'
 
 export interface EngineView {
@@ -13,6 +15,59 @@ export interface EngineView {
   metrics(): Promise<readonly MetricSample[]>
   /** Null outside the sandbox. */
   readonly sandbox: SandboxStoreView | null
+  /** Left out: this engine knows the tenants of its configuration file only. */
+  readonly directory?: DirectoryView
+  /** What to try the sandbox with; made when it is not there. Left out outside the sandbox. */
+  readonly sandboxCredentials?: () => Promise<SandboxCredentials>
+}
+
+/** The directory as the admin API uses it: it asks the DNS, and mails links, where the port is told of the outcome. */
+export interface DirectoryView
+  extends Pick<
+    Directory,
+    | 'createTenant'
+    | 'listTenants'
+    | 'findTenant'
+    | 'renameTenant'
+    | 'suspendTenant'
+    | 'resumeTenant'
+    | 'createKey'
+    | 'listKeys'
+    | 'revokeKey'
+    | 'createLogin'
+    | 'listLogins'
+    | 'revokeLogin'
+    | 'addDomain'
+    | 'listDomains'
+    | 'rotateKey'
+    | 'removeDomain'
+    | 'listSenders'
+    | 'removeSender'
+    | 'createStream'
+    | 'listStreams'
+    | 'changeStream'
+    | 'removeStream'
+  > {
+  /** Asks the DNS, and changes nothing. */
+  reportDomain(domain: SendingDomain): Promise<DomainReport>
+  /** Asks the DNS; what is proven by it counts from then on. */
+  verifyDomain(domain: SendingDomain): Promise<DomainReport>
+  /** Mails the link that proves the address. Throws `link_not_mailed` when that cannot be done. */
+  addSender(tenantId: string, address: string): Promise<VerifiedSender>
+}
+
+export interface DomainReport {
+  readonly domain: SendingDomain
+  /** What the domain's zone should hold, and what it does. */
+  readonly records: readonly RecordFinding[]
+}
+
+/** Of the tenant that exists for trying the sandbox. */
+export interface SandboxCredentials {
+  readonly tenant: string
+  readonly key: string
+  readonly user: string
+  readonly password: string
 }
 
 export interface EngineStatus {

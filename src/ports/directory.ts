@@ -11,7 +11,19 @@
  *   5. Calls throw PosthasteError: `invalid_value` (an InvalidValue, which points at the value), `…_unknown`, `…_taken`, `…_too_many`,
  *      `…_unproven`, `directory_busy`, and what the database says.
  */
+import { PosthasteError } from '../kernel/errors.ts'
 import type { MailClass } from '../model/submission.ts'
+
+/** One value of a request is wrong. */
+export class InvalidValue extends PosthasteError {
+  /** JSON pointer (RFC 6901) to it. */
+  readonly pointer: string
+
+  constructor(pointer: string, what: string, cure: string) {
+    super('invalid_value', `${pointer}: ${what}`, cure)
+    this.pointer = pointer
+  }
+}
 
 /** send: hand over mail. read: see messages and figures. manage: change what the tenant has. */
 export type Scope = 'send' | 'read' | 'manage'
@@ -59,6 +71,20 @@ export interface SendingDomain {
   readonly record: { readonly name: string; readonly value: string }
   readonly createdMs: number
   readonly verifiedMs: number | null
+  /** The oldest first: one that another has followed, the one that signs, one that waits for its record. Each may be missing. */
+  readonly keys: readonly DomainKey[]
+}
+
+/** A DKIM key of a sending domain. It signs from when its record was seen until a newer one's was. */
+export interface DomainKey {
+  readonly id: string
+  readonly selector: string
+  /** The TXT record that publishes it (RFC 6376 §3.6). */
+  readonly record: { readonly name: string; readonly value: string }
+  readonly createdMs: number
+  readonly provenMs: number | null
+  /** Its private half is gone. The record is still looked at for a week by those who have mail that it signed. */
+  readonly retiredMs: number | null
 }
 
 export interface VerifiedSender {
@@ -131,8 +157,13 @@ export interface OwnDomain {
 export interface PreparingTenant {
   readonly id: string
   readonly name: string
-  readonly domains: readonly OwnDomain[]
+  readonly domains: readonly SigningDomain[]
   readonly streams: readonly { readonly name: string; readonly defaults: StreamDefaults }[]
+}
+
+export interface SigningDomain extends OwnDomain {
+  /** Null: no key's record was seen yet. */
+  readonly key: { readonly id: string; readonly selector: string; readonly privateKeyPem: string } | null
 }
 
 /** What was taken away, and a snapshot without it. */
@@ -178,6 +209,8 @@ export interface Directory {
   /** In order of creation, a page at a time: those after the id given. */
   listTenants(page?: { readonly after?: string; readonly count?: number }): Promise<readonly Tenant[]>
   getTenant(tenantId: string): Promise<Tenant>
+  /** By its id, else by its name. */
+  findTenant(idOrName: string): Promise<Tenant>
   renameTenant(tenantId: string, name: string): Promise<Tenant>
   suspendTenant(tenantId: string): Promise<Withdrawal<Tenant>>
   resumeTenant(tenantId: string): Promise<Tenant>
@@ -195,6 +228,10 @@ export interface Directory {
   listDomains(tenantId: string): Promise<readonly SendingDomain[]>
   /** `records`: the texts of the TXT records that stand at `record.name`, each joined from its strings. */
   verifyDomain(tenantId: string, domainId: string, records: readonly string[]): Promise<SendingDomain>
+  /** A new key for it, which waits for its record; `domain_key_taken` while one waits already. */
+  rotateKey(tenantId: string, domainId: string): Promise<SendingDomain>
+  /** Has the key sign, and retires the one before. `records`: what stands at `record.name` of the key. */
+  proveKey(tenantId: string, domainId: string, keyId: string, records: readonly string[]): Promise<SendingDomain>
   removeDomain(tenantId: string, domainId: string): Promise<Withdrawal<SendingDomain>>
 
   /** The token goes into the link that is mailed to the address. Asked again before it is proven, a new link replaces the old one. */

@@ -21,6 +21,10 @@ export type AddressAnswer =
   | { readonly kind: 'addresses'; readonly addresses: readonly string[]; readonly ttlMs: number }
   | DnsFailure
 
+export type TextAnswer =
+  | { readonly kind: 'txt'; readonly records: readonly string[]; readonly ttlMs: number }
+  | DnsFailure
+
 export interface Dns {
   /**
    * At most 20 records, by rising preference; equal ones in random order. Without any record: exchangers are named but none
@@ -29,5 +33,10 @@ export interface Dns {
   mx(domain: string): Promise<MxAnswer>
   /** IPv4 and IPv6 addresses as text, IPv6 first when the machine has any route for it. Never rejects. */
   addresses(host: string): Promise<AddressAnswer>
+  /**
+   * Texts of the TXT records, each joined from its strings (RFC 7208 §3.3); bytes above 127 as Latin-1. For people who have just published one:
+   * never from our own cache. Never rejects.
+   */
+  txt(name: string): Promise<TextAnswer>
   close(): void
 }

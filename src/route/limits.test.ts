@@ -33,6 +33,7 @@ test('limit route.implicit: an address in place of exchangers is believed for an
     const router = routerOver({
       mx: async () => ({ kind: 'no-data' }),
       addresses: async () => ({ kind: 'addresses', addresses: ['192.0.2.1'], ttlMs }),
+      txt: async () => ({ kind: 'no-data' }),
       close() {},
     })
     const result = await router.route('a.test')

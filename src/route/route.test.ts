@@ -5,7 +5,7 @@ import type { DeliveryConfig, RouteConfig } from '../config/compiled.ts'
 import { VirtualClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import type { Site } from '../model/site.ts'
-import type { AddressAnswer, Dns, MxAnswer } from '../ports/dns.ts'
+import type { AddressAnswer, Dns, MxAnswer, TextAnswer } from '../ports/dns.ts'
 import { createRouter, type RouteResult, type Router, type RouterOptions } from './route.ts'
 import { SiteTable } from './sites.ts'
 
@@ -35,6 +35,10 @@ class PaperDns implements Dns {
   }
 
   addresses(): Promise<AddressAnswer> {
+    return Promise.resolve({ kind: 'no-data' })
+  }
+
+  txt(): Promise<TextAnswer> {
     return Promise.resolve({ kind: 'no-data' })
   }
 

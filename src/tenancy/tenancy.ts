@@ -16,4 +16,12 @@
  * RFC 4632 (CIDR), RFC 4291 §2.5.5.2 (IPv4 addresses in IPv6's clothes).
  */
 export { clientsOf, createClients } from './clients.ts'
+export {
+  judgeRecord,
+  type RecordFinding,
+  type RecordPurpose,
+  type RecordState,
+  wantedRecords,
+} from './domain-records.ts'
+export { verificationMail } from './verification-mail.ts'
 export * as tenancyLimits from './directory/limits.ts'

@@ -199,6 +199,7 @@ function dnsOf(addresses: ReadonlyMap<string, AddressAnswer>): Dns {
   return {
     mx: async () => ({ kind: 'no-data' }),
     addresses: async (host) => addresses.get(host) ?? { kind: 'no-domain' },
+    txt: async () => ({ kind: 'no-data' }),
     close() {},
   }
 }

@@ -101,11 +101,13 @@ const captured: SandboxMessage = {
   text: 'Hello Ann,\r\n\u001b]0;owned\u0007bye\r\n',
 }
 
-export function engineView(): FakeEngine {
+/** `more`: parts of an engine that are not played here. */
+export function engineView(more: Pick<EngineView, 'directory' | 'sandboxCredentials'> = {}): FakeEngine {
   let reasons: string[] = []
   const queries: SandboxQuery[] = []
   const raw = Buffer.from('Subject: Hello\r\n\r\n\u0000\u00ff', 'latin1')
   return {
+    ...more,
     queries,
     raw,
     unready: (...why) => void (reasons = why),

@@ -5,7 +5,7 @@ import { AnswerCache } from './cache.ts'
 import { staleMsMax } from './limits.ts'
 import type { Resolved } from './resolver.ts'
 
-const records: Resolved = { kind: 'records', exchangers: [], addresses: ['192.0.2.1'] }
+const records: Resolved = { kind: 'records', exchangers: [], addresses: ['192.0.2.1'], texts: [] }
 const noDomain: Resolved = { kind: 'no-domain' }
 
 test('an answer is fresh for its time to live, counted down', () => {

@@ -339,3 +339,25 @@ test('addresses: at most 32', async (t) => {
   const answer = await dns.addresses('mx.test')
   assert.equal(answer.kind === 'addresses' && answer.addresses.length, 32)
 })
+
+test('texts are joined from their strings, follow aliases, and are asked for anew each time', async (t) => {
+  const long = `v=DKIM1; k=rsa; p=${'k'.repeat(400)}`
+  const { dns, server } = await dnsWorld(t, {
+    'key._domainkey.a.test': { TXT: [long, 'ü'] },
+    'alias.test': { CNAME: 'key._domainkey.a.test' },
+    'empty.test': { A: ['192.0.2.1'] },
+    'broken.test': { fault: { kind: 'servfail' } },
+  })
+  for (const name of ['KEY._domainkey.a.test.', 'alias.test']) {
+    const answer = await dns.txt(name)
+    assert.deepEqual(answer.kind === 'txt' && answer.records, [long, 'Ã¼'])
+  }
+  assert.deepEqual(await dns.txt('empty.test'), { kind: 'no-data' })
+  assert.deepEqual(await dns.txt('nowhere.test'), { kind: 'no-domain' })
+  assert.deepEqual(await dns.txt('not a name'), { kind: 'no-domain' })
+  assert.equal((await dns.txt('broken.test')).kind, 'temporary')
+  // Published a moment after somebody asked for it.
+  server.zone.set('nowhere.test', { TXT: ['here'] })
+  const answer = await dns.txt('nowhere.test')
+  assert.deepEqual(answer.kind === 'txt' && answer.records, ['here'])
+})

@@ -1,8 +1,8 @@
 /**
  * Port `dns` over UDP and TCP, as a stub resolver: it asks the recursive servers of the configuration or of the system.
  *
- *   in   a recipient domain or an exchanger's name
- *   out  exchangers or addresses with the time that they stay true, or a failure that says whether asking again helps
+ *   in   a recipient domain or an exchanger's name; the name of a TXT record
+ *   out  exchangers, addresses or texts with the time that they stay true, or a failure that says whether asking again helps
  *
  * Always true:
  *   1. Nothing that a server sends makes this throw or reject; a reply that cannot be believed is as good as none.
@@ -21,7 +21,7 @@ import type { DnsConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Random } from '../../kernel/random.ts'
 import { dayMs, minuteMs } from '../../kernel/units.ts'
-import type { AddressAnswer, Dns, MxAnswer } from '../../ports/dns.ts'
+import type { AddressAnswer, Dns, MxAnswer, TextAnswer } from '../../ports/dns.ts'
 import { AnswerCache, type Cached } from './cache.ts'
 import { cacheEntriesMax, failureTtlMs, staleTtlMs } from './limits.ts'
 import { dnsName } from './name.ts'
@@ -46,6 +46,7 @@ export const silentDns: Dns = {
   mx: async () => ({ kind: 'no-domain' }),
   addresses: async (host) =>
     isIP(host) === 0 ? { kind: 'no-domain' } : { kind: 'addresses', addresses: [host], ttlMs: 0 },
+  txt: async () => ({ kind: 'no-domain' }),
   close() {},
 }
 
@@ -104,6 +105,15 @@ class StubDns implements Dns {
     if (addresses.length > 0) return { kind: 'addresses', addresses, ttlMs }
     for (const { resolved } of answers) if (resolved.kind === 'temporary') return resolved
     return { kind: answers.every(({ resolved }) => resolved.kind === 'no-domain') ? 'no-domain' : 'no-data' }
+  }
+
+  /** Past the cache, in which an answer from before the record was published may stand. */
+  async txt(text: string): Promise<TextAnswer> {
+    const name = dnsName(text)
+    if (name === null) return { kind: 'no-domain' }
+    const { resolved, ttlMs } = await this.#resolver.resolve({ name, type: 'TXT' })
+    if (resolved.kind === 'records') return { kind: 'txt', records: resolved.texts, ttlMs }
+    return resolved.kind === 'loop' ? { kind: 'no-data' } : resolved
   }
 
   close(): void {

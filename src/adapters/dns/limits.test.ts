@@ -156,3 +156,23 @@ test('limit dns.udp-payload: every question says it, and a reply that does not f
     )
   }
 })
+
+test('limit dns.texts: a hundred TXT records of a name are kept, one more is not', async (t) => {
+  const max = limits.textsMax.value
+  const zone: Record<string, FakeZone[string]> = {}
+  for (const count of around(max))
+    zone[`n${count}.test`] = { TXT: Array.from({ length: count }, (_, i) => `text ${i}`) }
+  const { dns } = await dnsWorld(t, zone)
+  for (const count of around(max)) {
+    const answer = await dns.txt(`n${count}.test`)
+    assert.equal(answer.kind === 'txt' && answer.records.length, Math.min(count, max))
+  }
+})
+
+test('limit dns.text: a record of 4 KiB is read whole, one octet more and it is left out', async (t) => {
+  const max = limits.textBytesMax.value
+  const texts = around(max).map((bytes) => 'x'.repeat(bytes))
+  const { dns } = await dnsWorld(t, { 'a.test': { TXT: texts } })
+  const answer = await dns.txt('a.test')
+  assert.deepEqual(answer.kind === 'txt' && answer.records.map(({ length }) => length), [max - 1, max])
+})

@@ -1,6 +1,6 @@
 /** Bounds of the resolver. Whoever answers, and whatever is answered, memory and time stay within these. */
 import { limit } from '../../kernel/limits.ts'
-import { dayMs, hourMs, secondMs } from '../../kernel/units.ts'
+import { dayMs, hourMs, KiB, secondMs } from '../../kernel/units.ts'
 
 const owner = 'adapters/dns'
 
@@ -29,6 +29,24 @@ export const addressesMax = limit({
   owner,
   why: 'Five are tried (deliver.addresses); more only spread the load.',
   breach: 'the first 32 are kept',
+})
+
+export const textsMax = limit({
+  name: 'dns.texts',
+  value: 100,
+  unit: 'TXT records of a name',
+  owner,
+  why: 'Large companies have some fifty proofs of ownership beside their SPF record.',
+  breach: 'the first 100 are kept',
+})
+
+export const textBytesMax = limit({
+  name: 'dns.text',
+  value: 4 * KiB,
+  unit: 'bytes in a TXT record',
+  owner,
+  why: 'A DKIM key of 4,096 bits has 750. With dns.texts: 400 KiB, for as long as somebody asks.',
+  breach: 'the record is left out',
 })
 
 export const recordsPerReplyMax = limit({

@@ -18,6 +18,7 @@ import {
   questionMsMax,
   questionsInFlightMax,
   questionsWaitingMax,
+  textsMax,
   ttlMsMin,
 } from './limits.ts'
 import { dnsName } from './name.ts'
@@ -31,7 +32,12 @@ export interface Exchanger {
 
 export type Resolved =
   /** What a caller can use of it, trimmed and in a stable order; possibly nothing. */
-  | { readonly kind: 'records'; readonly exchangers: readonly Exchanger[]; readonly addresses: readonly string[] }
+  | {
+      readonly kind: 'records'
+      readonly exchangers: readonly Exchanger[]
+      readonly addresses: readonly string[]
+      readonly texts: readonly string[]
+    }
   | { readonly kind: 'no-domain' }
   | { readonly kind: 'no-data' }
   /** Aliases without an end, or too many of them. */
@@ -161,10 +167,13 @@ function walk(chain: Chain, answers: readonly ReplyRecord[], type: RecordType): 
 function usable(records: readonly ReplyRecord[], chainTtlMs: number): TimedResolved {
   const ttlMs = records.reduce((least, record) => Math.min(least, record.ttlMs), chainTtlMs)
   const addresses = new Set<string>()
-  for (const record of records)
+  const texts: string[] = []
+  for (const record of records) {
     if ('address' in record && addresses.size < addressesMax.value) addresses.add(record.address)
+    if ('text' in record && texts.length < textsMax.value) texts.push(record.text)
+  }
   return {
-    resolved: { kind: 'records', exchangers: bestExchangers(records), addresses: [...addresses] },
+    resolved: { kind: 'records', exchangers: bestExchangers(records), addresses: [...addresses], texts },
     ttlMs: within(positiveTtlMsMax, ttlMs),
   }
 }

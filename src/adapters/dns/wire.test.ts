@@ -21,7 +21,8 @@ const reply = (question: SentQuestion): Buffer =>
       { type: 'MX', name: 'example.net', ttl: 60, data: { preference: 10, exchange: 'MX.example.net' } },
       { type: 'A', name: 'example.net', ttl: 60, data: '192.0.2.1' },
       { type: 'AAAA', name: 'example.net', ttl: 60, data: '2001:db8::1' },
-      { type: 'TXT', name: 'example.net', ttl: 60, data: 'left out' },
+      { type: 'TXT', name: 'example.net', ttl: 60, data: ['v=spf1 ', '-all'] },
+      { type: 'PTR', name: 'example.net', ttl: 60, data: 'left.out' },
     ],
     authorities: [{ type: 'SOA', name: 'net', ttl: 300, data: { mname: 'ns.net', rname: 'root.net', minimum: 60 } }],
   })
@@ -37,6 +38,7 @@ test('a reply is read, its names in lower case', () => {
         { type: 'MX', name: 'example.net', ttlMs: 60_000, preference: 10, exchange: 'mx.example.net' },
         { type: 'A', name: 'example.net', ttlMs: 60_000, address: '192.0.2.1' },
         { type: 'AAAA', name: 'example.net', ttlMs: 60_000, address: '2001:db8::1' },
+        { type: 'TXT', name: 'example.net', ttlMs: 60_000, text: 'v=spf1 -all' },
       ],
       negativeTtlMs: 60_000,
     },

@@ -2,14 +2,22 @@
  * Questions out, replies in. The bytes of a reply are hostile until proven otherwise: `readReply` never throws, and says
  * for anything odd either that it is not ours or that it needs asking again over TCP, where nobody can slip in a packet.
  */
-import { type Answer, decode, encode, type Packet, RECURSION_DESIRED, TRUNCATED_RESPONSE } from 'dns-packet'
+import {
+  type Answer,
+  decode,
+  encode,
+  type Packet,
+  RECURSION_DESIRED,
+  TRUNCATED_RESPONSE,
+  type TxtData,
+} from 'dns-packet'
 import { isIPv4, isIPv6 } from 'node:net'
 
 import type { Random } from '../../kernel/random.ts'
 import { secondMs } from '../../kernel/units.ts'
-import { recordsPerReplyMax, udpPayloadBytes } from './limits.ts'
+import { recordsPerReplyMax, textBytesMax, udpPayloadBytes } from './limits.ts'
 
-export type RecordType = 'A' | 'AAAA' | 'MX'
+export type RecordType = 'A' | 'AAAA' | 'MX' | 'TXT'
 
 export interface Question {
   readonly name: string
@@ -35,6 +43,7 @@ export type ReplyRecord =
       readonly preference: number
       readonly exchange: string
     }
+  | { readonly type: 'TXT'; readonly name: string; readonly ttlMs: number; readonly text: string }
   | { readonly type: 'CNAME'; readonly name: string; readonly ttlMs: number; readonly target: string }
 
 export interface Message {
@@ -174,7 +183,16 @@ function readRecord(record: Answer): ReplyRecord | null {
   if (record.type === 'A' && isIPv4(record.data)) return { type: 'A', name, ttlMs: ttl, address: record.data }
   if (record.type === 'AAAA' && isIPv6(record.data)) return { type: 'AAAA', name, ttlMs: ttl, address: record.data }
   if (record.type === 'CNAME') return { type: 'CNAME', name, ttlMs: ttl, target: record.data.toLowerCase() }
+  if (record.type === 'TXT') return readText(name, ttl, record.data)
   if (record.type !== 'MX') return null
   const { preference = 0, exchange } = record.data
   return { type: 'MX', name, ttlMs: ttl, preference, exchange: exchange.toLowerCase() }
+}
+
+/** RFC 7208 §3.3: the strings of a record are one text, without anything between them. */
+function readText(name: string, ttl: number, data: TxtData): ReplyRecord | null {
+  const strings = (Array.isArray(data) ? data : [data]).map((part) => Buffer.from(part))
+  const bytes = strings.reduce((sum, { length }) => sum + length, 0)
+  if (bytes > textBytesMax.value) return null
+  return { type: 'TXT', name, ttlMs: ttl, text: Buffer.concat(strings).toString('latin1') }
 }

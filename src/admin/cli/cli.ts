@@ -2,7 +2,7 @@
  * The command line. Each group of commands is registered by one function of the list below; a command throws a PosthasteError for
  * what the user can cure, and everything else is our bug.
  *
- * Exit codes (sysexits.h): 0 done, 1 not found, 64 wrong usage, 65 wrong argument or damaged spool, 69 the engine does not answer, 70 a bug,
+ * Exit codes (sysexits.h): 0 done, 1 not found or not verified, 64 wrong usage, 65 wrong argument or damaged spool, 69 the engine does not answer, 70 a bug,
  * 74 the disk cannot be read, 78 wrong configuration.
  */
 import { Command, CommanderError } from 'commander'
@@ -10,11 +10,15 @@ import { PosthasteError } from '../../kernel/errors.ts'
 import { registerBenchCommands } from './bench-commands.ts'
 import { registerConfig } from './config-command.ts'
 import { createContext, type CliContext, type CliOptions } from './context.ts'
+import { registerCredentials } from './credential-commands.ts'
+import { registerDomain } from './domain-commands.ts'
 import { registerMessage } from './message-command.ts'
 import { registerSandbox } from './sandbox-command.ts'
 import { registerSpool } from './spool-command.ts'
 import { registerStart, registerVersion } from './start-command.ts'
 import { registerStatus } from './status-command.ts'
+import { registerSenderAndStream } from './stream-commands.ts'
+import { registerTenant } from './tenant-commands.ts'
 
 export type { CliContext, CliOptions, StartApp } from './context.ts'
 
@@ -25,6 +29,10 @@ const registrars: readonly CommandRegistrar[] = [
   registerStart,
   registerStatus,
   registerMessage,
+  registerTenant,
+  registerCredentials,
+  registerDomain,
+  registerSenderAndStream,
   registerSandbox,
   registerSpool,
   registerConfig,

@@ -26,8 +26,34 @@ export async function ask<T>(context: CliContext, flags: EngineFlags, path: stri
   return fromWire(JSON.parse(body.toString())) as T
 }
 
+/** Prints the answer, unchanged as JSON when asked to, else as `describe` puts it; returns it as it came. */
+export async function tell<T>(
+  context: CliContext,
+  flags: EngineFlags,
+  request: EngineRequest,
+  describe: (answer: T) => string,
+): Promise<T> {
+  const body = await askRaw(context, flags, request.path, request)
+  const answer = JSON.parse(body.toString()) as T
+  context.print(flags.json === true ? body.toString() : describe(answer))
+  return answer
+}
+
+/** What a command has the engine do. */
+export interface EngineRequest {
+  readonly method?: 'POST' | 'PATCH' | 'DELETE'
+  readonly path: string
+  /** Sent as JSON. */
+  readonly body?: unknown
+}
+
 /** The bytes of a good answer. Throws a PosthasteError for every other. */
-export async function askRaw(context: CliContext, flags: EngineFlags, path: string): Promise<Buffer> {
+export async function askRaw(
+  context: CliContext,
+  flags: EngineFlags,
+  path: string,
+  { method, body: sent }: Omit<EngineRequest, 'path'> = {},
+): Promise<Buffer> {
   const file = findConfigFile(flags.config, context.env)
   const engine = locateEngine(file, context.env, { cwd: context.cwd, ...overridesOf(flags) })
   const open = engine.sandbox && isLoopbackAddress(engine.address)
@@ -37,7 +63,12 @@ export async function askRaw(context: CliContext, flags: EngineFlags, path: stri
   let body: Buffer
   try {
     response = await fetch(`${url}${path}`, {
-      headers: token === null ? {} : { authorization: `Bearer ${token}` },
+      method: method ?? 'GET',
+      headers: {
+        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      body: sent === undefined ? null : JSON.stringify(sent),
       signal: AbortSignal.timeout(context.answerMsMax ?? answerMsMax.value),
       redirect: 'error',
     })

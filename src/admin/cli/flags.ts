@@ -33,3 +33,9 @@ export function overridesOf(flags: ConfigFlags): ConfigOverrides {
     ...(flags.managementPort === undefined ? {} : { managementPort: flags.managementPort }),
   }
 }
+
+/** Gathers a flag that is given several times. */
+export const several = (value: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  value,
+]

@@ -38,6 +38,12 @@ export function createGuard(options: GuardOptions): (request: FastifyRequest, re
         'Open the console at its own address.',
       )
     }
+    // A browser that says where a request comes from is believed, whatever it left out beside.
+    const from = request.headers['sec-fetch-site']
+    if (request.method !== 'GET' && request.method !== 'HEAD' && from !== undefined && !ownSites.has(from)) {
+      const cure = 'Open the console at its own address.'
+      return problem(reply, 403, 'foreign_origin', 'a page of another site may change nothing here', cure)
+    }
     if (expected === null || open.has(request.routeOptions.url ?? '')) return undefined
     const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return undefined
@@ -53,6 +59,9 @@ export function createGuard(options: GuardOptions): (request: FastifyRequest, re
     )
   }
 }
+
+/** Fetch Metadata: our own page, or no page at all. */
+const ownSites = new Set(['same-origin', 'none'])
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 

@@ -4,7 +4,9 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { condition } from '../../../test/support/condition.ts'
+import { adminRig } from '../../../test/support/admin-rig.ts'
 import { engineView } from '../../../test/support/fake-engine-view.ts'
+import type { TextAnswer } from '../../ports/dns.ts'
 import * as limits from '../limits.ts'
 import { type AdminServer, type AdminServerOptions, createAdminServer } from './server.ts'
 
@@ -117,4 +119,26 @@ test('limit admin.connections: 256 are open, one more is closed at once', async 
   await condition(() => sockets[0]?.closed === true)
   for (let tries = 0; tries < 100 && !again; tries++) again = await isOpen(connectTo(t, server))
   assert.equal(again, true)
+})
+
+test('limit admin.dns: an answer in time counts, and without one the state of a record is unknown', async (t) => {
+  for (const afterMs of around(limits.dnsAnswerMsMax.value)) {
+    const { directory, clock, call, txt } = await adminRig(t)
+    const { id } = await directory.createTenant('acme')
+    const { record } = await directory.addDomain(id, { domain: 'example.com' })
+    let asked = false
+    const late = (): Promise<TextAnswer> => {
+      asked = true
+      const answer = { kind: 'txt', records: [record.value], ttlMs: 1 } as const
+      return new Promise((resolve) => void clock.after(afterMs, () => resolve(answer)))
+    }
+    txt.set(record.name, late)
+    const shown = call('GET', '/tenants/acme/domains/example.com')
+    await condition(() => asked)
+    clock.advance(afterMs)
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+    clock.advance(1)
+    const inTime = afterMs < limits.dnsAnswerMsMax.value
+    assert.equal((await shown).body.records[0].state, inTime ? 'found' : 'unknown')
+  }
 })

@@ -1,10 +1,13 @@
 /** The routes of the admin API. Each asks the engine's view and writes what it says. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { pageMessagesMax } from '../limits.ts'
-import type { EngineView, SandboxStoreView } from '../view.ts'
+import type { DirectoryView, EngineView, SandboxStoreView } from '../view.ts'
 import { toWire } from '../wire.ts'
+import { registerDomainRoutes, registerSenderRoutes, registerStreamRoutes } from './identity-routes.ts'
+import { json as wireJson } from './json.ts'
 import { metricsContentType, renderMetrics } from './metrics.ts'
 import { problem } from './problem.ts'
+import { readLimit } from './query.ts'
+import { registerCredentialRoutes, registerTenantRoutes } from './tenant-routes.ts'
 
 const pageDefault = 50
 
@@ -40,19 +43,28 @@ export function registerAdminRoutes(app: FastifyInstance, engine: EngineView): v
     return json(reply, message)
   })
   if (engine.sandbox !== null) registerSandboxRoutes(app, engine.sandbox)
+  if (engine.sandboxCredentials !== undefined) {
+    const ask = engine.sandboxCredentials
+    app.get('/api/v1/admin/sandbox/credentials', async (_, reply) => json(reply, await ask()))
+  }
+  if (engine.directory !== undefined) registerDirectoryRoutes(app, engine.directory)
+}
+
+function registerDirectoryRoutes(app: FastifyInstance, directory: DirectoryView): void {
+  registerTenantRoutes(app, directory)
+  registerCredentialRoutes(app, directory)
+  registerDomainRoutes(app, directory)
+  registerSenderRoutes(app, directory)
+  registerStreamRoutes(app, directory)
 }
 
 function registerSandboxRoutes(app: FastifyInstance, store: SandboxStoreView): void {
   app.get('/api/v1/admin/sandbox/messages', async (request: WithQuery, reply) => {
     const { limit, before, to } = request.query
-    const limitNumber =
-      limit === undefined ? pageDefault : typeof limit === 'string' && /^\d{1,9}$/.test(limit) ? Number(limit) : 0
-    if (limitNumber < 1)
-      return problem(reply, 400, 'bad_limit', 'limit is not a whole number', `Use 1 to ${pageMessagesMax.value}.`)
     if (Array.isArray(before) || Array.isArray(to))
       return problem(reply, 400, 'repeated_parameter', 'a parameter is given twice', 'Give each once.')
     const query = {
-      limit: Math.min(limitNumber, pageMessagesMax.value),
+      limit: readLimit(limit, pageDefault),
       before: textOrNull(before),
       to: textOrNull(to),
     }
@@ -86,5 +98,5 @@ function unknownMessage(reply: FastifyReply, id: string): FastifyReply {
 }
 
 function json(reply: FastifyReply, view: unknown): FastifyReply {
-  return reply.type('application/json; charset=utf-8').send(`${JSON.stringify(toWire(view))}\n`)
+  return wireJson(reply, toWire(view))
 }

@@ -12,8 +12,9 @@ import {
   requestMsMax,
 } from '../limits.ts'
 import type { EngineView } from '../view.ts'
+import { readOnlyJson } from './body.ts'
 import { createGuard } from './guard.ts'
-import { problem } from './problem.ts'
+import { problem, refusal } from './problem.ts'
 import { registerAdminRoutes, registerHealthRoutes } from './routes.ts'
 
 export interface AdminServerOptions {
@@ -78,6 +79,7 @@ function buildApp(engine: EngineView, options: AdminServerOptions): FastifyInsta
   app.addHook('onSend', async (_, reply) => {
     void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
   })
+  readOnlyJson(app)
   answerErrors(app, options.onError ?? (() => undefined))
   registerHealthRoutes(app, engine)
   registerAdminRoutes(app, engine)
@@ -94,8 +96,17 @@ function answerErrors(app: FastifyInstance, onError: (error: Error) => void): vo
       'The admin API begins with /api/v1/admin/.',
     ),
   )
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
-    const status = error.statusCode ?? 500
+  app.setErrorHandler((error: FastifyError | PosthasteError, _request, reply) => {
+    if (error instanceof PosthasteError) {
+      const refused = refusal(reply, error)
+      if (reply.statusCode === 500) onError(error)
+      if (refused !== null) return refused
+    }
+    const status = ('statusCode' in error ? error.statusCode : undefined) ?? 500
+    if (status === 415) {
+      const what = 'the body is not application/json'
+      return problem(reply, status, 'not_json_type', what, 'Send JSON, and say so in Content-Type.')
+    }
     if (status < 500)
       return problem(reply, status, (error.code ?? 'bad_request').toLowerCase(), error.message, 'Correct the request.')
     onError(error)

@@ -9,7 +9,8 @@ import { openSqlite } from '../../adapters/embedded/embedded.ts'
 import { VirtualClock } from '../../kernel/clock.ts'
 import { systemRandom } from '../../kernel/random.ts'
 import { dayMs } from '../../kernel/units.ts'
-import { type DirectorySchema, InvalidValue, openDirectory } from './directory.ts'
+import { InvalidValue } from '../../ports/directory.ts'
+import { type DirectorySchema, openDirectory } from './directory.ts'
 import { migrate, type Migration, migrations } from './migrations.ts'
 
 const plain = { clock: new VirtualClock(), random: systemRandom, fileTenants: [] }
@@ -143,7 +144,9 @@ test('a domain is claimed by many and verified by one, with a record that proves
     await assert.rejects(directory.verifyDomain(one.id, ofOne.id, records), { code: 'domain_unproven' })
   assert.deepEqual(directory.snapshot().intake[0]?.domains, [])
   assert.notEqual((await directory.verifyDomain(one.id, ofOne.id, [ofOne.record.value])).verifiedMs, null)
-  assert.deepEqual(directory.snapshot().preparing[0]?.domains, [{ domain: 'example.com', subdomains: false }])
+  assert.deepEqual(directory.snapshot().preparing[0]?.domains, [
+    { domain: 'example.com', subdomains: false, key: null },
+  ])
   await assert.rejects(directory.verifyDomain(two.id, ofTwo.id, [ofTwo.record.value]), { code: 'domain_taken' })
 
   const { snapshot } = await directory.removeDomain(one.id, ofOne.id)
@@ -254,7 +257,7 @@ test('a database of a newer version is refused, and not a byte of it changes', a
   await db.destroy()
   const bytes = readFileSync(join(folder, 'a.db'))
   const opened = openDirectory(await openSqlite<DirectorySchema>(folder, 'a.db'), plain)
-  await assert.rejects(opened, { code: 'directory_newer', exitCode: 78, message: /version 2.* up to 1/ })
+  await assert.rejects(opened, { code: 'directory_newer', exitCode: 78, message: /version 3.* up to 2/ })
   assert.deepEqual(readFileSync(join(folder, 'a.db')), bytes)
 })
 
@@ -272,8 +275,8 @@ test('a step that fails leaves the version before it, and the next start goes on
   }
   await assert.rejects(migrate(db, plain.clock, [...migrations, step]), /power cut/)
   const versions = db.selectFrom('schema_versions').select(['version', 'name'])
-  assert.equal((await versions.execute()).length, 1)
+  assert.equal((await versions.execute()).length, 2)
   power = true
   for (let start = 0; start < 2; start++) await migrate(db, plain.clock, [...migrations, step])
-  assert.equal((await versions.execute()).length, 2)
+  assert.equal((await versions.execute()).length, 3)
 })

@@ -33,18 +33,18 @@ import type {
   Withdrawal,
 } from '../../ports/directory.ts'
 import type { Change } from './change.ts'
-import { addDomain, listDomains, removeDomain, verifyDomain } from './domains.ts'
+import { type MakePrivateKey, makeRsaKey } from './domain-keys.ts'
+import { addDomain, listDomains, proveDomainKey, removeDomain, rotateDomainKey, verifyDomain } from './domains.ts'
 import { createKey, listKeys, revokeKey } from './keys.ts'
-import { changesWaitingMax, pageTenantsMax } from './limits.ts'
+import { changesWaitingMax, domainKeysInMakingMax, pageTenantsMax } from './limits.ts'
 import { createLogin, listLogins, revokeLogin } from './logins.ts'
 import { migrate } from './migrations.ts'
 import type { DirectoryDatabase } from './schema.ts'
 import { addSender, confirmSender, listSenders, removeSender, tenantOfLink } from './senders.ts'
 import { loadParts, type TenantParts } from './snapshot.ts'
 import { changeStream, createStream, listStreams, removeStream } from './streams.ts'
-import { createTenant, listTenants, renameTenant, suspendTenant, tenantOf, tenantRow } from './tenants.ts'
+import { createTenant, findTenant, listTenants, renameTenant, suspendTenant, tenantOf, tenantRow } from './tenants.ts'
 
-export { InvalidValue } from './values.ts'
 export type { DirectorySchema } from './schema.ts'
 
 export interface DirectoryOptions {
@@ -52,6 +52,8 @@ export interface DirectoryOptions {
   readonly random: Random
   /** Those of the configuration file: their names and users are taken. */
   readonly fileTenants: readonly TenantConfig[]
+  /** Default makeRsaKey. */
+  readonly makePrivateKey?: MakePrivateKey
 }
 
 /** Brings the database up to date and loads it. It is closed by the directory's `close`, or here when this fails (`directory_newer`). */
@@ -78,6 +80,10 @@ async function domainSecret(db: DirectoryDatabase, random: Random): Promise<stri
   return value
 }
 
+function busy(message: string): PosthasteError {
+  return new PosthasteError('directory_busy', message, 'Try again in a few seconds.', { exitCode: 75 })
+}
+
 type Listener = (snapshot: DirectorySnapshot) => void | Promise<void>
 
 class SqlDirectory implements Directory {
@@ -93,6 +99,8 @@ class SqlDirectory implements Directory {
   #version = 1
   #changesWaiting = 0
   #lastChange: Promise<unknown> = Promise.resolve()
+  readonly #makePrivateKey: MakePrivateKey
+  #keysInMaking = 0
   #closed = false
 
   constructor(db: DirectoryDatabase, options: DirectoryOptions, secret: string, parts: Map<string, TenantParts>) {
@@ -102,6 +110,7 @@ class SqlDirectory implements Directory {
     this.#fileNames = new Set(options.fileTenants.map(({ name }) => name))
     this.#fileUsers = new Set(options.fileTenants.flatMap(({ logins }) => logins.map(({ user }) => user)))
     this.#domainSecret = secret
+    this.#makePrivateKey = options.makePrivateKey ?? makeRsaKey
     this.#parts = parts
   }
 
@@ -136,6 +145,10 @@ class SqlDirectory implements Directory {
 
   async getTenant(tenantId: string): Promise<Tenant> {
     return tenantOf(await tenantRow(this.#db, tenantId))
+  }
+
+  async findTenant(idOrName: string): Promise<Tenant> {
+    return tenantOf(await findTenant(this.#db, idOrName))
   }
 
   renameTenant(tenantId: string, name: string): Promise<Tenant> {
@@ -174,8 +187,9 @@ class SqlDirectory implements Directory {
     return this.#withdraw(tenantId, (change) => revokeLogin(change, loginId))
   }
 
-  addDomain(tenantId: string, domain: NewDomain): Promise<SendingDomain> {
-    return this.#changeOf(tenantId, (change) => addDomain(change, domain, this.#domainSecret))
+  async addDomain(tenantId: string, domain: NewDomain): Promise<SendingDomain> {
+    const pem = await this.#newPrivateKey(tenantId)
+    return await this.#changeOf(tenantId, (change) => addDomain(change, domain, pem, this.#domainSecret))
   }
 
   listDomains(tenantId: string): Promise<SendingDomain[]> {
@@ -184,6 +198,16 @@ class SqlDirectory implements Directory {
 
   verifyDomain(tenantId: string, domainId: string, records: readonly string[]): Promise<SendingDomain> {
     return this.#changeOf(tenantId, (change) => verifyDomain(change, domainId, records, this.#domainSecret))
+  }
+
+  async rotateKey(tenantId: string, domainId: string): Promise<SendingDomain> {
+    const pem = await this.#newPrivateKey(tenantId)
+    return await this.#changeOf(tenantId, (change) => rotateDomainKey(change, domainId, pem, this.#domainSecret))
+  }
+
+  proveKey(tenantId: string, domainId: string, keyId: string, records: readonly string[]): Promise<SendingDomain> {
+    const secret = this.#domainSecret
+    return this.#changeOf(tenantId, (change) => proveDomainKey(change, domainId, keyId, records, secret))
   }
 
   removeDomain(tenantId: string, domainId: string): Promise<Withdrawal<SendingDomain>> {
@@ -230,6 +254,18 @@ class SqlDirectory implements Directory {
     await this.#db.destroy()
   }
 
+  /** Before the change it is for, because other changes would wait for it. */
+  async #newPrivateKey(tenantId: string): Promise<string> {
+    await tenantRow(this.#db, tenantId)
+    if (this.#keysInMaking >= domainKeysInMakingMax.value) throw busy(`${this.#keysInMaking} DKIM keys are being made`)
+    this.#keysInMaking += 1
+    try {
+      return await this.#makePrivateKey()
+    } finally {
+      this.#keysInMaking -= 1
+    }
+  }
+
   #newId(): string {
     return uuidV7(this.#clock, this.#random)
   }
@@ -255,10 +291,8 @@ class SqlDirectory implements Directory {
   /** In turn. */
   async #change<T>(tenantId: string, work: (change: Change) => Promise<T>): Promise<T> {
     if (this.#closed) throw new PosthasteError('directory_closed', 'the directory is closed', 'Wait for the restart.')
-    if (this.#changesWaiting >= changesWaitingMax.value) {
-      const message = `${this.#changesWaiting} changes of the directory wait already`
-      throw new PosthasteError('directory_busy', message, 'Try again in a few seconds.', { exitCode: 75 })
-    }
+    if (this.#changesWaiting >= changesWaitingMax.value)
+      throw busy(`${this.#changesWaiting} changes of the directory wait already`)
     this.#changesWaiting += 1
     const turn = this.#lastChange.then(() => this.#commit(tenantId, work))
     this.#lastChange = turn.catch(() => undefined)

@@ -12,20 +12,30 @@ import { createHmac } from 'node:crypto'
 import { PosthasteError } from '../../kernel/errors.ts'
 import type { NewDomain, SendingDomain } from '../../ports/directory.ts'
 import { type Change, refuseBeyond, taken, unknown } from './change.ts'
+import { addDomainKey, deleteKeys, domainKeyOf, domainKeys, proveKey, rotateKey } from './domain-keys.ts'
 import { domainsMax } from './limits.ts'
-import type { DirectoryDatabase, DirectoryTransaction, DomainRow } from './schema.ts'
+import type { DirectoryDatabase, DirectoryTransaction, DomainKeyRow, DomainRow } from './schema.ts'
 import { domain as readDomain } from './values.ts'
 
-function domainOf(row: DomainRow, secret: string): SendingDomain {
+function domainOf(row: DomainRow, keys: readonly DomainKeyRow[], secret: string): SendingDomain {
   return {
     id: row.id,
     tenantId: row.tenant_id,
     domain: row.domain,
     subdomains: row.subdomains !== 0,
-    record: { name: `_posthaste.${row.domain}`, value: proofOf(secret, row.tenant_id, row.domain) },
+    record: recordOf(row, secret),
     createdMs: row.created_ms,
     verifiedMs: row.verified_ms,
+    keys: keys.map((key) => domainKeyOf(key, row.domain)),
   }
+}
+
+function recordOf({ tenant_id, domain }: DomainRow, secret: string): SendingDomain['record'] {
+  return { name: `_posthaste.${domain}`, value: proofOf(secret, tenant_id, domain) }
+}
+
+async function domainWithKeys({ trx, tenantId }: Change, row: DomainRow, secret: string): Promise<SendingDomain> {
+  return domainOf(row, await domainKeys(trx, tenantId, row.id), secret)
 }
 
 function proofOf(secret: string, tenantId: string, domain: string): string {
@@ -34,7 +44,12 @@ function proofOf(secret: string, tenantId: string, domain: string): string {
   return `posthaste-verification=${proof.slice(0, 40)}`
 }
 
-export async function addDomain(change: Change, asked: NewDomain, secret: string): Promise<SendingDomain> {
+export async function addDomain(
+  change: Change,
+  asked: NewDomain,
+  privateKeyPem: string,
+  secret: string,
+): Promise<SendingDomain> {
   const { trx, tenantId } = change
   const row: DomainRow = {
     id: change.newId(),
@@ -55,7 +70,8 @@ export async function addDomain(change: Change, asked: NewDomain, secret: string
   }
   refuseBeyond(domainsMax, 'domains', Number(mine.count), 'Remove those that nobody uses, or take one with subdomains.')
   await trx.insertInto('sending_domains').values(row).execute()
-  return domainOf(row, secret)
+  await addDomainKey(change, row.id, privateKeyPem)
+  return await domainWithKeys(change, row, secret)
 }
 
 export async function listDomains(db: DirectoryDatabase, tenantId: string, secret: string): Promise<SendingDomain[]> {
@@ -65,7 +81,8 @@ export async function listDomains(db: DirectoryDatabase, tenantId: string, secre
     .where('tenant_id', '=', tenantId)
     .orderBy('id')
     .execute()
-  return rows.map((row) => domainOf(row, secret))
+  const keys = Map.groupBy(await domainKeys(db, tenantId), ({ domain_id }) => domain_id)
+  return rows.map((row) => domainOf(row, keys.get(row.id) ?? [], secret))
 }
 
 /** Verified twice, the first time counts. */
@@ -77,7 +94,7 @@ export async function verifyDomain(
 ): Promise<SendingDomain> {
   const { trx, tenantId, nowMs } = change
   const row = await domainRow(change, domainId)
-  const { record } = domainOf(row, secret)
+  const record = recordOf(row, secret)
   if (!records.some((text) => text.trim() === record.value)) {
     const found = records.length === 0 ? 'no TXT record stands there' : `${records.length} TXT records there are others`
     throw new PosthasteError(
@@ -86,7 +103,7 @@ export async function verifyDomain(
       `Publish a TXT record at ${record.name} with the text ${record.value}; what was published a moment ago may take an hour to be seen.`,
     )
   }
-  if (row.verified_ms !== null) return domainOf(row, secret)
+  if (row.verified_ms !== null) return await domainWithKeys(change, row, secret)
   const other = await trx
     .selectFrom('sending_domains')
     .select('id')
@@ -103,17 +120,42 @@ export async function verifyDomain(
     .where('tenant_id', '=', tenantId)
     .where('id', '=', domainId)
     .execute()
-  return domainOf({ ...row, verified_ms: nowMs }, secret)
+  return await domainWithKeys(change, { ...row, verified_ms: nowMs }, secret)
+}
+
+export async function rotateDomainKey(
+  change: Change,
+  domainId: string,
+  privateKeyPem: string,
+  secret: string,
+): Promise<SendingDomain> {
+  const row = await domainRow(change, domainId)
+  await rotateKey(change, domainId, privateKeyPem)
+  return await domainWithKeys(change, row, secret)
+}
+
+export async function proveDomainKey(
+  change: Change,
+  domainId: string,
+  keyId: string,
+  records: readonly string[],
+  secret: string,
+): Promise<SendingDomain> {
+  const row = await domainRow(change, domainId)
+  await proveKey(change, domainId, row.domain, keyId, records)
+  return await domainWithKeys(change, row, secret)
 }
 
 export async function removeDomain(change: Change, domainId: string, secret: string): Promise<SendingDomain> {
   const row = await domainRow(change, domainId)
+  const removed = await domainWithKeys(change, row, secret)
+  await deleteKeys(change, domainId)
   await change.trx
     .deleteFrom('sending_domains')
     .where('tenant_id', '=', change.tenantId)
     .where('id', '=', domainId)
     .execute()
-  return domainOf(row, secret)
+  return removed
 }
 
 /** The tenant that a name belongs to, as clientsOf finds it in a snapshot; null when it is nobody's. */

@@ -1,7 +1,8 @@
 /** API keys. */
 import type { ApiKey, NewKey, Scope } from '../../ports/directory.ts'
-import { type Change, refuseBeyond, unknown } from './change.ts'
-import { keysMax, revokedMax } from './limits.ts'
+import { type Change, refuseBeyond } from './change.ts'
+import { keysMax } from './limits.ts'
+import { revoke } from './revoke.ts'
 import type { DirectoryDatabase, KeyRow } from './schema.ts'
 import { createSecret, lastFourOf, sha256 } from './secrets.ts'
 import { expiry, label, networks, scopes } from './values.ts'
@@ -51,27 +52,6 @@ export async function listKeys(db: DirectoryDatabase, tenantId: string): Promise
   return rows.map(keyOf)
 }
 
-/** Revoked twice, the first time counts. */
 export async function revokeKey(change: Change, keyId: string): Promise<ApiKey> {
-  const { trx, tenantId } = change
-  const mine = trx.selectFrom('api_keys').selectAll().where('tenant_id', '=', tenantId)
-  const row = await mine.where('id', '=', keyId).executeTakeFirst()
-  if (row === undefined) throw unknown('key', keyId)
-  if (row.revoked_ms !== null) return keyOf(row)
-  await trx
-    .updateTable('api_keys')
-    .set({ revoked_ms: change.nowMs })
-    .where('tenant_id', '=', tenantId)
-    .where('id', '=', keyId)
-    .execute()
-  const old = await mine
-    .where('revoked_ms', 'is not', null)
-    .orderBy('revoked_ms', 'desc')
-    .orderBy('id', 'desc')
-    .limit(revokedMax.value)
-    .offset(revokedMax.value)
-    .execute()
-  for (const { id } of old)
-    await trx.deleteFrom('api_keys').where('tenant_id', '=', tenantId).where('id', '=', id).execute()
-  return keyOf({ ...row, revoked_ms: change.nowMs })
+  return keyOf(await revoke(change, 'api_keys', 'key', keyId))
 }

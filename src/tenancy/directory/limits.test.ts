@@ -1,7 +1,8 @@
 /** Bounds of the directory at their edge: one below, at it, one above. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type DirectoryRig, directoryRig } from '../../../test/support/directory-rig.ts'
+import { condition } from '../../../test/support/condition.ts'
+import { aPrivateKey, type DirectoryRig, directoryRig } from '../../../test/support/directory-rig.ts'
 import { systemRandom } from '../../kernel/random.ts'
 import type { StreamDefaults } from '../../ports/directory.ts'
 import { clientsOf } from '../tenancy.ts'
@@ -252,4 +253,21 @@ test('limit directory.changes-waiting: one more is refused at once, and the othe
   const outcomes = await Promise.allSettled(waiting)
   assert.ok(outcomes.every((outcome) => outcome.status === 'rejected'))
   assert.equal((await directory.renameTenant(tenant.id, 'last')).name, 'last')
+})
+
+test('limit directory.domain-keys-in-making: four at once, one more is refused and may come again', async (t) => {
+  const waiting: ((pem: string) => void)[] = []
+  const rig = await directoryRig(t, [], () => new Promise((resolve) => waiting.push(resolve)))
+  const { id: tenantId } = await rig.directory.createTenant('one')
+  const add = (n: number) => rig.directory.addDomain(tenantId, { domain: `d${n}.example` })
+  const max = limits.domainKeysInMakingMax.value
+  const asked = Array.from({ length: max }, (_, n) => add(n))
+  await condition(() => waiting.length === max)
+  await assert.rejects(add(max), { code: 'directory_busy' })
+  for (const give of waiting.splice(0)) give(aPrivateKey)
+  await Promise.all(asked)
+  const late = add(max)
+  await condition(() => waiting.length === 1)
+  waiting[0]?.(aPrivateKey)
+  await late
 })

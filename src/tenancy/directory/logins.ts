@@ -1,7 +1,8 @@
 /** SMTP logins. */
 import type { NewLogin, SmtpLogin } from '../../ports/directory.ts'
-import { type Change, refuseBeyond, taken, unknown } from './change.ts'
-import { loginsMax, revokedMax } from './limits.ts'
+import { type Change, refuseBeyond, taken } from './change.ts'
+import { loginsMax } from './limits.ts'
+import { revoke } from './revoke.ts'
 import type { DirectoryDatabase, LoginRow } from './schema.ts'
 import { createSecret, lastFourOf, randomText, sha256 } from './secrets.ts'
 import { networks, userName } from './values.ts'
@@ -62,27 +63,6 @@ export async function listLogins(db: DirectoryDatabase, tenantId: string): Promi
   return rows.map(loginOf)
 }
 
-/** Revoked twice, the first time counts. */
 export async function revokeLogin(change: Change, loginId: string): Promise<SmtpLogin> {
-  const { trx, tenantId } = change
-  const mine = trx.selectFrom('smtp_logins').selectAll().where('tenant_id', '=', tenantId)
-  const row = await mine.where('id', '=', loginId).executeTakeFirst()
-  if (row === undefined) throw unknown('login', loginId)
-  if (row.revoked_ms !== null) return loginOf(row)
-  await trx
-    .updateTable('smtp_logins')
-    .set({ revoked_ms: change.nowMs })
-    .where('tenant_id', '=', tenantId)
-    .where('id', '=', loginId)
-    .execute()
-  const old = await mine
-    .where('revoked_ms', 'is not', null)
-    .orderBy('revoked_ms', 'desc')
-    .orderBy('id', 'desc')
-    .limit(revokedMax.value)
-    .offset(revokedMax.value)
-    .execute()
-  for (const { id } of old)
-    await trx.deleteFrom('smtp_logins').where('tenant_id', '=', tenantId).where('id', '=', id).execute()
-  return loginOf({ ...row, revoked_ms: change.nowMs })
+  return loginOf(await revoke(change, 'smtp_logins', 'login', loginId))
 }

@@ -45,7 +45,26 @@ export async function migrate(
   }
 }
 
-export const migrations: readonly Migration[] = [{ name: 'tenants and what they have', up: tenantsAndWhatTheyHave }]
+export const migrations: readonly Migration[] = [
+  { name: 'tenants and what they have', up: tenantsAndWhatTheyHave },
+  { name: 'DKIM keys of sending domains', up: domainKeys },
+]
+
+async function domainKeys({ schema }: DirectoryTransaction): Promise<void> {
+  await schema
+    .createTable('domain_keys')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
+    .addColumn('domain_id', 'text', (column) => column.notNull().references('sending_domains.id'))
+    .addColumn('selector', 'text', (column) => column.notNull())
+    .addColumn('public_key', 'text', (column) => column.notNull())
+    .addColumn('private_key_pem', 'text', (column) => column.notNull())
+    .addColumn('created_ms', 'bigint', (column) => column.notNull())
+    .addColumn('proven_ms', 'bigint')
+    .addColumn('retired_ms', 'bigint')
+    .execute()
+  await schema.createIndex('domain_keys_of_tenant').on('domain_keys').columns(['tenant_id', 'domain_id']).execute()
+}
 
 async function tenantsAndWhatTheyHave({ schema }: DirectoryTransaction): Promise<void> {
   await schema

@@ -5,6 +5,7 @@
  *   tenants ─┬─ api_keys
  *            ├─ smtp_logins
  *            ├─ sending_domains     a verified name is there once, a claimed one as often as claimed
+ *            │  └─ domain_keys      DKIM keys: one retired, one that signs, one that waits for its record
  *            ├─ verified_senders
  *            └─ streams
  *   settings                        the secret that makes the records of domains
@@ -18,6 +19,7 @@ export interface DirectorySchema {
   api_keys: KeyRow
   smtp_logins: LoginRow
   sending_domains: DomainRow
+  domain_keys: DomainKeyRow
   verified_senders: SenderRow
   streams: StreamRow
 }
@@ -64,6 +66,20 @@ export interface DomainRow {
   subdomains: number
   created_ms: number
   verified_ms: number | null
+}
+
+export interface DomainKeyRow {
+  id: string
+  tenant_id: string
+  domain_id: string
+  selector: string
+  /** SubjectPublicKeyInfo in base64, as `p=` has it. */
+  public_key: string
+  /** '' once it is retired. */
+  private_key_pem: string
+  created_ms: number
+  proven_ms: number | null
+  retired_ms: number | null
 }
 
 export interface SenderRow {

@@ -7,9 +7,19 @@ import type {
   OwnDomain,
   PreparingTenant,
   Scope,
+  SigningDomain,
   StreamDefaults,
 } from '../../ports/directory.ts'
-import type { DirectoryDatabase, DirectoryTransaction, KeyRow, LoginRow, StreamRow, TenantRow } from './schema.ts'
+import type {
+  DirectoryDatabase,
+  DirectoryTransaction,
+  DomainKeyRow,
+  DomainRow,
+  KeyRow,
+  LoginRow,
+  StreamRow,
+  TenantRow,
+} from './schema.ts'
 
 export interface TenantParts {
   readonly intake: IntakeTenant
@@ -43,8 +53,15 @@ export async function loadParts(
     .execute()
   const domains = await db
     .selectFrom('sending_domains')
-    .select(['tenant_id', 'domain', 'subdomains'])
+    .select(['id', 'tenant_id', 'domain', 'subdomains'])
     .where('verified_ms', 'is not', null)
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .execute()
+  const signing = await db
+    .selectFrom('domain_keys')
+    .select(['id', 'domain_id', 'selector', 'private_key_pem'])
+    .where('proven_ms', 'is not', null)
+    .where('retired_ms', 'is', null)
     .$if(!all, (query) => query.where('tenant_id', '=', one))
     .execute()
   const senders = await db
@@ -60,10 +77,11 @@ export async function loadParts(
     .orderBy('id')
     .execute()
   const list = sharedLists()
+  const keyOf = new Map(signing.map((key) => [key.domain_id, key]))
   const of = {
     keys: byTenant(keys, (row) => intakeKey(row, list)),
     logins: byTenant(logins, (row) => intakeLogin(row, list)),
-    domains: byTenant(domains, ({ domain, subdomains }): OwnDomain => ({ domain, subdomains: subdomains !== 0 })),
+    domains: byTenant(domains, (row): SigningDomain => signingDomain(row, keyOf.get(row.id))),
     senders: byTenant(senders, ({ address }) => address),
     streams: byTenant(streams, (row) => row),
   }
@@ -73,7 +91,7 @@ export async function loadParts(
 interface Grouped {
   readonly keys: ReadonlyMap<string, IntakeKey[]>
   readonly logins: ReadonlyMap<string, IntakeLogin[]>
-  readonly domains: ReadonlyMap<string, OwnDomain[]>
+  readonly domains: ReadonlyMap<string, SigningDomain[]>
   readonly senders: ReadonlyMap<string, string[]>
   readonly streams: ReadonlyMap<string, StreamRow[]>
 }
@@ -92,7 +110,8 @@ function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped): TenantPart
       name,
       keys: suspended ? [] : (of.keys.get(id) ?? []),
       logins: suspended ? [] : (of.logins.get(id) ?? []),
-      domains,
+      // Whoever recognises clients has no use for a key.
+      domains: domains.map(({ domain, subdomains }): OwnDomain => ({ domain, subdomains })),
       senders: of.senders.get(id) ?? [],
       streams: streams.map((stream) => ({ name: stream.name, mailClass: stream.mailClass })),
     },
@@ -103,6 +122,14 @@ function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped): TenantPart
       streams: streams.map((stream) => ({ name: stream.name, defaults: stream.defaults })),
     },
   }
+}
+
+function signingDomain(
+  { domain, subdomains }: Pick<DomainRow, 'domain' | 'subdomains'>,
+  key: Pick<DomainKeyRow, 'id' | 'selector' | 'private_key_pem'> | undefined,
+): SigningDomain {
+  const signs = key === undefined ? null : { id: key.id, selector: key.selector, privateKeyPem: key.private_key_pem }
+  return { domain, subdomains: subdomains !== 0, key: signs }
 }
 
 type Lists = (json: string) => readonly string[]

@@ -56,9 +56,29 @@ export async function listTenants(db: DirectoryDatabase, after: string, count: n
 /** Throws `tenant_unknown`. */
 export async function tenantRow(db: DirectoryDatabase | DirectoryTransaction, tenantId: string): Promise<TenantRow> {
   const row = await db.selectFrom('tenants').selectAll().where('id', '=', tenantId).executeTakeFirst()
-  if (row !== undefined) return row
-  const shown = JSON.stringify(tenantId.slice(0, 60))
-  throw new PosthasteError('tenant_unknown', `there is no tenant ${shown}`, 'List the tenants for their ids.')
+  if (row === undefined) throw tenantUnknown(tenantId)
+  return row
+}
+
+/** A name may look like an id: whose id it is comes first. Throws `tenant_unknown`. */
+export async function findTenant(db: DirectoryDatabase, idOrName: string): Promise<TenantRow> {
+  const rows = await db
+    .selectFrom('tenants')
+    .selectAll()
+    .where((is) => is.or([is('id', '=', idOrName), is('name', '=', idOrName)]))
+    .execute()
+  const row = rows.find(({ id }) => id === idOrName) ?? rows[0]
+  if (row === undefined) throw tenantUnknown(idOrName)
+  return row
+}
+
+function tenantUnknown(asked: string): PosthasteError {
+  const shown = JSON.stringify(asked.slice(0, 60))
+  return new PosthasteError(
+    'tenant_unknown',
+    `there is no tenant ${shown}`,
+    'List the tenants for their names and ids.',
+  )
 }
 
 async function refuseTakenName(trx: DirectoryTransaction, name: string, names: ReadonlySet<string>): Promise<void> {

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { PosthasteError } from '../../kernel/errors.ts'
+import { InvalidValue } from '../../ports/directory.ts'
 import * as values from './values.ts'
 
 const wrong = (pointer: string, read: () => unknown): void => {
   assert.throws(read, (error: unknown) => {
-    assert.ok(error instanceof values.InvalidValue && error instanceof PosthasteError)
+    assert.ok(error instanceof InvalidValue && error instanceof PosthasteError)
     assert.equal(error.pointer, pointer)
     assert.ok(error.message.startsWith(`${pointer}: `) && error.cure.endsWith('.'), error.message)
     // What cannot be seen is written so that it can.
@@ -123,7 +124,7 @@ test('no text whatsoever makes a reader fail in any other way, or give back what
         try {
           kept = read('/it', written)
         } catch (error) {
-          assert.ok(error instanceof values.InvalidValue)
+          assert.ok(error instanceof InvalidValue)
           continue
         }
         assert.equal(read('/it', kept), kept)

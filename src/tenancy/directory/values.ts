@@ -1,21 +1,9 @@
 /** What people may call things: each reader returns the form that is kept, or throws InvalidValue with what is wrong and what to write instead. */
-import { PosthasteError } from '../../kernel/errors.ts'
 import type { MailClass } from '../../model/submission.ts'
-import type { Scope, StreamDefaults } from '../../ports/directory.ts'
+import { InvalidValue, type Scope, type StreamDefaults } from '../../ports/directory.ts'
 import { domainName, parsePath } from '../../standards/address.ts'
 import { parseNetwork } from '../networks.ts'
 import { defaultsBytesMax, defaultsDepthMax, labelCharactersMax, networksMax } from './limits.ts'
-
-/** One value of a request is wrong. */
-export class InvalidValue extends PosthasteError {
-  /** JSON pointer (RFC 6901) to it. */
-  readonly pointer: string
-
-  constructor(pointer: string, what: string, cure: string) {
-    super('invalid_value', `${pointer}: ${what}`, cure)
-    this.pointer = pointer
-  }
-}
 
 /** Names that programs use, of tenants and streams: ASCII, so that none looks like another. As in the configuration file. */
 export function slug(pointer: string, written: string): string {
@@ -120,7 +108,7 @@ export function scopes(pointer: string, written: readonly string[]): Scope[] {
 /** Null: never. */
 export function expiry(pointer: string, ms: number | null, nowMs: number): number | null {
   if (ms === null || (Number.isSafeInteger(ms) && ms > nowMs)) return ms
-  throw new InvalidValue(pointer, `${ms} is not a time to come`, 'Give milliseconds since 1970, later than now.')
+  throw new InvalidValue(pointer, 'it is not a time to come', 'Give one later than now, or none.')
 }
 
 const classes: readonly MailClass[] = ['urgent', 'transactional', 'bulk']

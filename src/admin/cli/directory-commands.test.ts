@@ -1,0 +1,119 @@
+/** tenant, key, login, domain, sender, stream: what people type, and what they read. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { type AdminRig, adminRig } from '../../../test/support/admin-rig.ts'
+import { runCli } from './cli.ts'
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+interface World extends AdminRig {
+  readonly run: (...args: readonly string[]) => Promise<Ran>
+}
+
+async function world(t: TestContext, options: Parameters<typeof adminRig>[1] = {}): Promise<World> {
+  const rig = await adminRig(t, options)
+  const run = async (...args: readonly string[]): Promise<Ran> => {
+    const written = { out: '', err: '' }
+    const stream = (name: 'out' | 'err') => ({
+      write: (chunk: string | Uint8Array) => void (written[name] += Buffer.from(chunk as string).toString()),
+    })
+    const code = await runCli([...args, '--management-port', String(rig.server.address.port)], {
+      version: '9.9.9',
+      env: { POSTHASTE_CONFIG: '' },
+      cwd: rig.folder,
+      stdout: stream('out'),
+      stderr: stream('err'),
+      loadApp: () => Promise.reject(new Error('not started here')),
+      loadLimits: () => Promise.reject(new Error('not asked for here')),
+    })
+    return { code, ...written }
+  }
+  return { ...rig, run }
+}
+
+test('tenant: add, list, show, rename, suspend, resume', async (t) => {
+  const { run, clock } = await world(t)
+  assert.match((await run('tenant', 'list')).out, /^There is no tenant yet\./)
+  const added = await run('tenant', 'add', 'acme')
+  assert.equal(added.code, 0)
+  assert.match(added.out, /^Tenant acme, active, id [0-9a-f-]{36}, since .*\nNext: posthaste key add acme main\n$/)
+  clock.advance(1)
+  await run('tenant', 'add', 'beta')
+  const list = await run('tenant', 'list', '--limit', '1')
+  assert.match(list.out, /^NAME +ID +CREATED +STATE\nacme .* active\nThere is more: --after [0-9a-f-]{36}\n$/)
+  assert.match((await run('tenant', 'suspend', 'acme')).out, /^Tenant acme, suspended/)
+  assert.match((await run('tenant', 'resume', 'acme')).out, /^Tenant acme, active/)
+  assert.match((await run('tenant', 'rename', 'acme', 'acme-2')).out, /^Tenant acme-2/)
+  assert.equal(JSON.parse((await run('tenant', 'show', 'acme-2', '--json')).out).name, 'acme-2')
+  const unknown = await run('tenant', 'show', 'acme')
+  assert.deepEqual([unknown.code, unknown.err.split('\n')[0]], [1, 'posthaste: there is no tenant "acme"'])
+  const taken = await run('tenant', 'add', 'beta', '--json')
+  assert.deepEqual([taken.code, JSON.parse(taken.err).code], [65, 'tenant_name_taken'])
+  assert.equal((await run('tenant', 'add', 'Not A Name')).code, 65)
+  assert.equal((await run('tenant', 'add')).code, 64)
+  for (const odd of ['..', '../status', '?', ''])
+    assert.deepEqual([odd, (await run('tenant', 'suspend', odd)).code], [odd, 1])
+})
+
+test('key and login: the secret is shown once, with the sentence that says so', async (t) => {
+  const { run, directory } = await world(t)
+  const { id } = await directory.createTenant('acme')
+  assert.match((await run('key', 'list', 'acme')).out, /^There is no key yet/)
+  const added = await run(
+    'key',
+    'add',
+    'acme',
+    'the shop',
+    '--scope',
+    'send',
+    '--network',
+    '10.0.0.0/8',
+    '--network',
+    '::1',
+  )
+  assert.match(
+    added.out,
+    /^ph_live_\S+\nIt is shown now and never again: [^]*Key "the shop" may send from 10\.0\.0\.0\/8, ::1\/128; id /,
+  )
+  const [key] = await directory.listKeys(id)
+  assert.deepEqual(key?.networks, ['10.0.0.0/8', '::1/128'])
+  assert.deepEqual(JSON.parse((await run('key', 'add', 'acme', 'b', '--json')).out).scopes, ['send', 'read'])
+  const list = (await run('key', 'list', 'acme')).out
+  assert.match(list, /^ID +NAME +ENDS IN +MAY +FROM +CREATED +STATE\n/)
+  assert.ok(!list.includes('ph_live_'))
+  assert.match((await run('key', 'revoke', 'acme', key?.id ?? '')).out, /^Key "the shop" is revoked since /)
+  assert.match((await run('key', 'list', 'acme')).out, /revoked/)
+  assert.equal((await run('key', 'revoke', 'acme', 'nothing')).code, 1)
+  assert.equal((await run('key', 'add', 'acme', 'c', '--expires', 'soon')).code, 65)
+
+  const login = await run('login', 'add', 'acme', 'app')
+  assert.match(login.out, /^user +app\npassword +ph_smtp_\S+\nThe password is shown now and never again: /)
+  assert.match((await run('login', 'list', 'acme')).out, /^USER[^\n]*\napp [^\n]*anywhere[^\n]*in use\n$/)
+  assert.match((await run('login', 'revoke', 'acme', 'app')).out, /^Login app is revoked since /)
+})
+
+test('stream: class and defaults, changed and removed', async (t) => {
+  const { run, directory } = await world(t)
+  await directory.createTenant('acme')
+  const added = await run('stream', 'add', 'acme', 'news', '--class', 'bulk', '--defaults', '{"trackOpens": true}')
+  assert.match(added.out, /^Stream news: bulk, defaults \{"trackOpens":true\}; id /)
+  assert.match((await run('stream', 'change', 'acme', 'news', '--class', 'urgent')).out, /^Stream news: urgent/)
+  assert.match((await run('stream', 'list', 'acme')).out, /news +urgent .*\{"trackOpens":true\}\n$/)
+  assert.equal((await run('stream', 'add', 'acme', 'x', '--defaults', 'x')).code, 64)
+  assert.match((await run('stream', 'remove', 'acme', 'news')).out, /^Stream news is removed/)
+  assert.match((await run('stream', 'list', 'acme')).out, /^There is no stream yet/)
+})
+
+test('sender: a link is mailed, and the list says whether it was used', async (t) => {
+  const { run, directory, mailed } = await world(t)
+  await directory.createTenant('acme')
+  const added = await run('sender', 'add', 'acme', 'ann@gmail.example')
+  assert.match(added.out, /^A link is on its way to ann@gmail\.example\. It works once, until /)
+  assert.equal(mailed.length, 1)
+  assert.match((await run('sender', 'list', 'acme')).out, /ann@gmail\.example .*no; its link works until/)
+  assert.match((await run('sender', 'remove', 'acme', 'ann@gmail.example')).out, /is removed/)
+})

@@ -1,0 +1,97 @@
+/**
+ * What the directory holds, as it goes over the wire: names in snake_case, times in RFC 3339. Written out, not renamed: the defaults of a stream
+ * are the tenant's own words.
+ */
+import type { ApiKey, SendingDomain, SmtpLogin, Stream, Tenant, VerifiedSender } from '../ports/directory.ts'
+import type { DomainReport, SandboxCredentials } from './view.ts'
+
+const time = (ms: number): string => new Date(ms).toISOString()
+const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
+
+export type TenantWire = ReturnType<typeof tenantWire>
+export const tenantWire = ({ id, name, suspended, createdMs }: Tenant) => ({
+  id,
+  name,
+  suspended,
+  created_at: time(createdMs),
+})
+
+export type KeyWire = ReturnType<typeof keyWire>
+export const keyWire = (key: ApiKey) => ({
+  id: key.id,
+  tenant_id: key.tenantId,
+  name: key.name,
+  scopes: key.scopes,
+  networks: key.networks,
+  last_four: key.lastFour,
+  created_at: time(key.createdMs),
+  expires_at: timeOrNull(key.expiresMs),
+  revoked_at: timeOrNull(key.revokedMs),
+})
+
+export type LoginWire = ReturnType<typeof loginWire>
+export const loginWire = (login: SmtpLogin) => ({
+  id: login.id,
+  tenant_id: login.tenantId,
+  user: login.user,
+  networks: login.networks,
+  last_four: login.lastFour,
+  created_at: time(login.createdMs),
+  revoked_at: timeOrNull(login.revokedMs),
+})
+
+export type DomainWire = ReturnType<typeof domainWire>
+export const domainWire = (domain: SendingDomain) => ({
+  id: domain.id,
+  tenant_id: domain.tenantId,
+  domain: domain.domain,
+  subdomains: domain.subdomains,
+  verified: domain.verifiedMs !== null,
+  created_at: time(domain.createdMs),
+  verified_at: timeOrNull(domain.verifiedMs),
+  dkim_keys: domain.keys.map(({ selector, createdMs, provenMs, retiredMs }) => ({
+    selector,
+    state: retiredMs !== null ? 'retired' : provenMs !== null ? 'signs' : 'waits for its record',
+    created_at: time(createdMs),
+    proven_at: timeOrNull(provenMs),
+    retired_at: timeOrNull(retiredMs),
+  })),
+})
+
+export type DomainReportWire = ReturnType<typeof domainReportWire>
+export const domainReportWire = ({ domain, records }: DomainReport) => ({
+  ...domainWire(domain),
+  records: records.map(({ purpose, name, type, value, needed, state, found, note }) => ({
+    purpose,
+    name,
+    type,
+    value,
+    needed,
+    state,
+    found,
+    note,
+  })),
+})
+
+export type SenderWire = ReturnType<typeof senderWire>
+export const senderWire = (sender: VerifiedSender) => ({
+  id: sender.id,
+  tenant_id: sender.tenantId,
+  address: sender.address,
+  verified: sender.verifiedMs !== null,
+  created_at: time(sender.createdMs),
+  link_expires_at: time(sender.linkExpiresMs),
+  verified_at: timeOrNull(sender.verifiedMs),
+})
+
+export type StreamWire = ReturnType<typeof streamWire>
+export const streamWire = (stream: Stream) => ({
+  id: stream.id,
+  tenant_id: stream.tenantId,
+  name: stream.name,
+  class: stream.mailClass,
+  defaults: stream.defaults,
+  created_at: time(stream.createdMs),
+})
+
+export type SandboxCredentialsWire = SandboxCredentials
