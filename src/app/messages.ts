@@ -57,6 +57,7 @@ function assemble(
       addedHeaders: submission.addedHeaders,
       fromDomain: submission.fromDomain,
       acceptedAtMs: submission.acceptedAtMs,
+      cuts: submission.cuts,
       contentBytes: submission.contentBytes,
       content,
     },

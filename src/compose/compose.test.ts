@@ -27,6 +27,7 @@ const envelope = {
   addedHeaders: added,
   fromDomain: 'example.com',
   acceptedAtMs: 1_700_000_000_999,
+  cuts: [],
 }
 
 function stored(text: string, change: Partial<StoredMessage> = {}): StoredMessage<Buffer> {

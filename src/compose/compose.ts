@@ -9,8 +9,9 @@
  *
  * Always true:
  *   1. Pure: the same submission gives the same bytes at every attempt.
- *   2. Stored bytes are sent as they are, but for three things: dots are stuffed, a last line without CRLF gets one, and where the
- *      body begins without an empty line one is put in front, for else receivers would differ on what is header.
+ *   2. Stored bytes are sent as they are, but for four things: dots are stuffed, a last line without CRLF gets one, where the
+ *      body begins without an empty line one is put in front, for else receivers would differ on what is header, and fields that
+ *      intake marked as meant for us are left out.
  *   3. Signatures are made at the first `read()`, when the receiver has agreed to the envelope; `sizeBytes` knows them before.
  *
  * A content in blocks is read twice when it is signed; its `sizeBytes` does not know of a last line without CRLF, which intake never lets in.
@@ -20,6 +21,7 @@
 import { invariant } from '../kernel/assert.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
+import { withoutCuts } from './cuts.ts'
 import { prepareLarge } from './large.ts'
 import { prepareSmall } from './small.ts'
 
@@ -41,6 +43,8 @@ export interface StoredMessage<Content extends Buffer | ContentReader = Buffer |
   readonly fromDomain: string
   readonly acceptedAtMs: number
   readonly contentBytes: number
+  /** Of the content, rising, from…to: what is left out. */
+  readonly cuts: readonly number[]
   /** As accepted: un-stuffed, CRLF line ends. A Buffer may be a view of shared memory: it is copied before `prepare` returns. */
   readonly content: Content
 }
@@ -56,6 +60,7 @@ export function prepare(message: StoredMessage<ContentReader>, signer: Signer): 
 export function prepare(message: StoredMessage, signer: Signer): PreparedMessage | Promise<PreparedMessage>
 export function prepare(message: StoredMessage, signer: Signer): PreparedMessage | Promise<PreparedMessage> {
   const { content } = message
+  if (message.cuts.length > 0) return prepare(withoutCuts(message), signer)
   if (!(content instanceof Uint8Array)) return prepareLarge(message, content, signer)
   invariant(content.length === message.contentBytes, 'content has the length that its record says')
   return prepareSmall(message, content, signer)

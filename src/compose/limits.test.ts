@@ -31,6 +31,7 @@ async function send(content: Buffer): Promise<Looked> {
       addedHeaders: 'Received: by us\r\n',
       fromDomain: 'example.com',
       acceptedAtMs: 0,
+      cuts: [],
       contentBytes: content.length,
       content: {
         read: async (position, bytesMax) => {
