@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { emptyLineAt, FieldScanner, fromDomain, headerEnd, surveyHeader } from './header.ts'
+import { emptyLineAt, FieldScanner, fromAddresses, headerEnd, surveyHeader } from './header.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
 
@@ -64,6 +64,11 @@ test('a survey counts what is there, whatever its case', () => {
     hasMessageId: true,
     fromCount: 2,
     fromDomain: 'example.com',
+    fromAddress: 'ann@example.com',
+    fromMore: false,
+    subjectStart: 0,
+    subjectEnd: 0,
+    options: [],
     receivedCount: 2,
     malformedLine: false,
     hasNonAscii: false,
@@ -74,6 +79,11 @@ test('a survey counts what is there, whatever its case', () => {
     hasMessageId: false,
     fromCount: 0,
     fromDomain: '',
+    fromAddress: '',
+    fromMore: false,
+    subjectStart: 8,
+    subjectEnd: 12,
+    options: [],
     receivedCount: 0,
     malformedLine: false,
     hasNonAscii: true,
@@ -129,16 +139,80 @@ test('the domain of the first From mailbox', () => {
     [Buffer.from('ann@ex\u00adample.com').toString('latin1'), ''],
     [Buffer.from('ann@evil\u3002example.com').toString('latin1'), ''],
   ] as const) {
-    assert.equal(fromDomain(bytes(`To: x@y\r\nFrom: ${value}\r\n\r\n`)), domain, JSON.stringify(value))
-    assert.equal(surveyHeader(bytes(`From: ${value}\r\nFrom: later@evil.example\r\n`)).fromDomain, domain)
+    const survey = surveyHeader(bytes(`To: x@y\r\nFrom: ${value}\r\nFrom: later@evil.example\r\n\r\n`))
+    assert.equal(survey.fromDomain, domain, JSON.stringify(value))
+    assert.equal(survey.fromAddress.slice(survey.fromAddress.lastIndexOf('@') + 1), domain)
   }
+})
+
+test('the address of the first From mailbox, and all of them', () => {
+  for (const [value, addresses] of [
+    ['ann@Example.COM', ['ann@example.com']],
+    ['Ann <Ann.Smith+x@example.com> (here)', ['Ann.Smith+x@example.com']],
+    ['"Doe, Ann" <"ann smith"@example.com>', ['"ann smith"@example.com']],
+    ['"a@evil.example"@good.example', ['"a@evil.example"@good.example']],
+    ['a@evil.example <b@good.example>', ['b@good.example']],
+    ['Doe, Ann <ann@example.com>', ['ann@example.com']],
+    ['ann (the (first) one) . smith @example.com', ['ann.smith@example.com']],
+    ['Ann\r\n <\r\n ann@example.com>', ['ann@example.com']],
+    ['Ann ann@example.com', ['ann@example.com']],
+    ['"Ann" ann@example.com', ['ann@example.com']],
+    ['"a\r\n b"@example.com', ['"a b"@example.com']],
+    ['a@good.example, b@other.example', ['a@good.example', 'b@other.example']],
+    ['<a@good.example> <b@other.example>', ['a@good.example', 'b@other.example']],
+    ['<a@good.example> b@other.example', ['a@good.example', 'b@other.example']],
+    [
+      'Team: a@good.example, B <b@other.example>;, c@third.example',
+      ['a@good.example', 'b@other.example', 'c@third.example'],
+    ],
+    ['a@good.example,, ', ['a@good.example']],
+    ['a@good.example, b@[192.0.2.1]', null],
+    ['a@good.example, <b', null],
+    [Buffer.from('j\u00f6rg@b\u00fccher.example').toString('latin1'), ['j\u00f6rg@xn--bcher-kva.example']],
+    ['@example.com', ['@example.com']],
+    [`${'a'.repeat(65)}@example.com`, [`${'a'.repeat(65)}@example.com`]],
+    [`${'a'.repeat(257)}@example.com`, ['@example.com']],
+    ['a\x01b@example.com', ['@example.com']],
+    ['', []],
+    ['root', []],
+  ] as const) {
+    const header = bytes(`To: x@y\r\nFrom: ${value}\r\nFrom: later@evil.example\r\n\r\n`)
+    assert.deepEqual(fromAddresses(header), addresses, JSON.stringify(value))
+    const survey = surveyHeader(header)
+    if (addresses !== null) {
+      assert.equal(survey.fromAddress, addresses[0] ?? '', JSON.stringify(value))
+      if (addresses.length > 1) assert.equal(survey.fromMore, true, JSON.stringify(value))
+    }
+  }
+  assert.deepEqual(fromAddresses(bytes('To: x@y\r\n')), [])
+})
+
+test('the first subject, and the fields that speak to us', () => {
+  const header =
+    'Subject: one\r\n two\r\nX-Posthaste-Tag: a\r\n\tb\r\nsubject: other\r\nX-POSTHASTE-: \xe9\r\nX-Posthaste: no\r\nx-posthaste-x : c\r\n\r\n'
+  const { subjectStart, subjectEnd, options, hasNonAscii } = surveyHeader(bytes(header))
+  assert.equal(header.slice(subjectStart, subjectEnd), ' one\r\n two\r\n')
+  assert.deepEqual(
+    options.map(({ nameStart, nameEnd, valueStart, end }) => [
+      header.slice(nameStart, nameEnd),
+      header.slice(valueStart, end),
+    ]),
+    [
+      ['X-Posthaste-Tag', ' a\r\n\tb\r\n'],
+      ['X-POSTHASTE-', ' \xe9\r\n'],
+      ['x-posthaste-x', ' c\r\n'],
+    ],
+  )
+  // What is taken out does not make a message need SMTPUTF8.
+  assert.equal(hasNonAscii, false)
+  assert.equal(surveyHeader(bytes(`A: \xe9\r\n${header}`)).hasNonAscii, true)
 })
 
 test('deep nesting costs neither stack nor time', () => {
   const deep = `From: ${'('.repeat(500_000)}${')'.repeat(500_000)}${'"'.repeat(100_000)} <a@example.com>\r\n`
-  assert.equal(fromDomain(bytes(deep)), 'example.com')
-  assert.equal(fromDomain(bytes(`From: x@${'a. '.repeat(500_000)}\r\n`)), '')
-  assert.equal(fromDomain(bytes(`From: ${'<a@b,'.repeat(100_000)}\r\n`)), '')
+  assert.equal(surveyHeader(bytes(deep)).fromDomain, 'example.com')
+  assert.equal(surveyHeader(bytes(`From: x@${'a. '.repeat(500_000)}\r\n`)).fromDomain, '')
+  assert.equal(surveyHeader(bytes(`From: ${'<a@b,'.repeat(100_000)}\r\n`)).fromDomain, '')
 })
 
 test('any bytes: offsets stay in order and inside, and the domain is a host name', () => {
@@ -174,7 +248,14 @@ test('any bytes: offsets stay in order and inside, and the domain is a host name
       }
       assert.ok(before <= header.length)
       assert.equal(surveyHeader(header).end, before)
-      assert.match(surveyHeader(header).fromDomain, /^(|[a-z0-9_-]+(\.[a-z0-9_-]+)*)$/)
+      const { fromDomain, fromAddress, fromMore } = surveyHeader(header)
+      assert.match(fromDomain, /^(|[a-z0-9_-]+(\.[a-z0-9_-]+)*)$/)
+      assert.equal(fromAddress.slice(fromAddress.lastIndexOf('@') + 1), fromDomain)
+      const all = fromAddresses(header)
+      if (all !== null && fromDomain !== '') {
+        assert.equal(all[0], fromAddress)
+        if (!fromMore) assert.equal(all.length, 1)
+      }
     }),
     { numRuns: 2_000 },
   )

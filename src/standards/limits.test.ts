@@ -6,7 +6,7 @@ import { formats } from '../config/formats.ts'
 import { checkDkimKey } from '../config/keys.ts'
 import { createSigner } from '../sign/sign.ts'
 import { domainName, parsePath } from './address.ts'
-import { fromDomain } from './header.ts'
+import { surveyHeader } from './header.ts'
 import * as limits from './limits.ts'
 
 const around = (value: number): [number, number, number] => [value - 1, value, value + 1]
@@ -49,7 +49,7 @@ test('limit address.label: 63 octets pass, 64 do not', () => {
 test('limit domain.name: 253 characters are a name in a From field, in DNS and in the configuration, 254 are not', () => {
   for (const characters of around(limits.nameCharactersMax.value)) {
     const domain = domainOf(characters)
-    const found = fromDomain(Buffer.from(`From: a@${domain}\r\n\r\n`))
+    const found = surveyHeader(Buffer.from(`From: a@${domain}\r\n\r\n`)).fromDomain
     const passes = characters <= limits.nameCharactersMax.value
     assert.equal(found, passes ? domain : '')
     assert.equal(dnsName(domain), passes ? domain : null)

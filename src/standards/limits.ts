@@ -85,6 +85,15 @@ export const headerNameCharactersMax = limit({
   breach: 'header_name_invalid',
 })
 
+export const charsetChangesMax = limit({
+  name: 'mime.charset-changes',
+  value: 16,
+  unit: 'changes of character set in one field',
+  owner,
+  why: 'A decoder for each costs 2 µs, and an unknown one 4. Two languages in one subject are rare.',
+  breach: 'the rest is shown as it is written',
+})
+
 export const rsaBitsMin = limit({
   name: 'dkim.rsa-bits-min',
   value: 2_048,

@@ -2,6 +2,7 @@
  * Reads a captured message for people: fields decoded, the text they would see, what is attached. Whatever arrives is shown somehow:
  * this is a viewer, so nothing is refused, and everything is bounded.
  */
+import { decodeEncodedWords } from '../../standards/mime/encoded-words.ts'
 import { shownDepthMax, shownHeaderBytesMax, shownPartsMax } from '../limits.ts'
 
 export interface ReadMessage {
@@ -20,7 +21,7 @@ interface Part {
 }
 
 export function readMessage(raw: Buffer): ReadMessage {
-  const headers = fieldsOf(raw).map(({ name, value }) => ({ name, value: decodeWords(value) }))
+  const headers = fieldsOf(raw).map(({ name, value }) => ({ name, value: decodeEncodedWords(value) }))
   let text: string | null = null
   let html: string | null = null
   const attachments: { name: string; type: string; sizeBytes: number }[] = []
@@ -43,7 +44,7 @@ export function readMessage(raw: Buffer): ReadMessage {
     else if (!attached && type === 'text/html' && html === null) html = decodeText(body, parameters.get('charset'))
     else {
       const name = disposition.parameters.get('filename') ?? parameters.get('name') ?? ''
-      attachments.push({ name: decodeWords(name), type, sizeBytes: body.length })
+      attachments.push({ name: decodeEncodedWords(name), type, sizeBytes: body.length })
     }
   }
   return { headers, text, html, attachments, bareLineEnds: hasBareLineEnds(raw) }
@@ -144,17 +145,6 @@ function decodeText(bytes: Buffer, charset = 'utf-8'): string {
   } catch {
     return new TextDecoder().decode(bytes)
   }
-}
-
-/** RFC 2047 §2 and §6.2: white space between two encoded words is not shown. */
-export function decodeWords(value: string): string {
-  return value
-    .replace(/(=\?[^?\s]+\?[bq]\?[^?\s]*\?=)\s+(?==\?[^?\s]+\?[bq]\?)/gi, '$1')
-    .replace(/=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=/gi, (_, charset: string, kind: string, text: string) => {
-      const bytes = kind.toLowerCase() === 'b' ? Buffer.from(text, 'base64') : decodeQuoted(text.replaceAll('_', ' '))
-      // RFC 2231 §5: a language may follow the character set.
-      return decodeText(bytes, charset.split('*')[0])
-    })
 }
 
 function hasBareLineEnds(raw: Buffer): boolean {

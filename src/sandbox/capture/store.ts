@@ -8,7 +8,8 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { PosthasteError } from '../../kernel/errors.ts'
 import type { ReceivedMessage } from '../receiver/receiver.ts'
 import { pageMessagesMax } from '../limits.ts'
-import { decodeWords, type ReadMessage, readMessage } from './read-message.ts'
+import { decodeEncodedWords } from '../../standards/mime/encoded-words.ts'
+import { type ReadMessage, readMessage } from './read-message.ts'
 import { fieldOf } from '../receiver/content.ts'
 
 export interface CaptureBounds {
@@ -240,7 +241,7 @@ export class CaptureStore extends CaptureTables {
     const summary: Omit<CapturedSummary, 'id' | 'sizeBytes' | 'duplicateOf'> = {
       from,
       to,
-      subject: decodeWords(fieldOf(header, 'Subject')),
+      subject: decodeEncodedWords(fieldOf(header, 'Subject')),
       messageId,
       receivedMs: message.times.receivedMs,
       tls: message.tls,
