@@ -111,3 +111,12 @@ export const expiresInMsMax = limit({
   why: 'Mail is given up after some days (RFC 5321 §4.5.4.1); a month leaves room for receivers that are away for long.',
   breach: '550 5.6.0, 422',
 })
+
+export const subjectCharactersMax = limit({
+  name: 'submission.subject',
+  value: 512,
+  unit: 'characters',
+  owner,
+  why: 'What is kept of a subject for whoever asks about the message. People write 60, and see no more of one in a list.',
+  breach: 'cut',
+})

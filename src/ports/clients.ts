@@ -17,17 +17,28 @@ export interface KeyClient extends Client {
   readonly scopes: readonly Scope[]
 }
 
+/** Who is known cannot be said now. Thrown by `byLogin` and `byKey` only: what the configuration file says is always known. */
+export class DirectoryUnavailable extends Error {
+  override readonly name = 'DirectoryUnavailable'
+}
+
 export interface Clients {
   /** The client whose network holds this address, the most specific one first; null for a stranger. */
   byNetwork(address: string): Client | null
-  /** Constant time for known and unknown users alike. A login that is bound to networks needs the address. */
+  /**
+   * Constant time for known and unknown users alike. A login that is bound to networks needs the address.
+   * @throws DirectoryUnavailable
+   */
   byLogin(user: string, password: string, address?: string): Client | null
   /** May this client use this address as reverse-path or in From? '' is the null sender. */
   maySendAs(client: Client, address: string): boolean
 }
 
 export interface DirectoryClients extends Clients {
-  /** Null: no such key, revoked, expired, its tenant suspended, or used from a network that it is not for. */
+  /**
+   * Null: no such key, revoked, expired, its tenant suspended, or used from a network that it is not for.
+   * @throws DirectoryUnavailable
+   */
   byKey(secret: string, address: string): KeyClient | null
   /** False once what it was recognised by is revoked, or its tenant suspended: a session that is open then has lost its client. */
   isCurrent(client: Client): boolean

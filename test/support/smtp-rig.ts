@@ -11,8 +11,9 @@ import {
   startSmtpIntake,
 } from '../../src/intake/intake.ts'
 import { VirtualClock } from '../../src/kernel/clock.ts'
-import type { Clients } from '../../src/ports/clients.ts'
-import { createClients } from '../../src/tenancy/tenancy.ts'
+import type { DirectoryClients } from '../../src/ports/clients.ts'
+import type { MessageStore } from '../../src/ports/message-store.ts'
+import { clientsOf } from '../../src/tenancy/tenancy.ts'
 import { MemorySubmissions } from './memory-submissions.ts'
 import { SmtpClient } from './smtp-client.ts'
 
@@ -33,13 +34,16 @@ export const smallSmtpConfig: SmtpConfig = {
 }
 
 /** 127.0.0.1 and the login app / "open sesame" may send; any other 127.x is a stranger. */
-export const testTenants: readonly TenantConfig[] = [
+const testTenants: readonly TenantConfig[] = [
   {
     name: 'acme',
     networks: ['127.0.0.1/32'],
     logins: [{ user: 'app', passwordSha256: hash('sha256', 'open sesame', 'hex') }],
   },
 ]
+
+/** Those of `testTenants` alone. */
+export const fileClients = clientsOf(testTenants, { intake: [] }, { anySender: false, clock: new VirtualClock() })
 
 export interface SmtpRig {
   readonly intake: SmtpIntake
@@ -64,11 +68,12 @@ class SteppedClock extends VirtualClock {
 export interface RigOptions extends Partial<SmtpConfig> {
   readonly tls?: TlsConfig | null
   readonly listener?: ListenerConfig['tls']
-  readonly clients?: Clients
+  readonly clients?: DirectoryClients
+  readonly store?: MessageStore
 }
 
 export async function startRig(t: TestContext, options: RigOptions = {}): Promise<SmtpRig> {
-  const { tls = testTls, listener = 'offered', clients = createClients(testTenants), ...config } = options
+  const { tls = testTls, listener = 'offered', clients = fileClients, store = null, ...config } = options
   const spool = new MemorySubmissions()
   const clock = new SteppedClock()
   const counters = newIntakeCounters()
@@ -79,6 +84,7 @@ export async function startRig(t: TestContext, options: RigOptions = {}): Promis
     tls,
     submissions: spool,
     clients,
+    store,
     clock,
     counters,
     log: (event) => events.push(event),

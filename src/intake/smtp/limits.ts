@@ -76,6 +76,15 @@ export const receivedFieldsMax = limit({
   breach: '554 5.4.6',
 })
 
+export const optionBytesMax = limit({
+  name: 'smtp.option',
+  value: 16 * KiB,
+  unit: 'bytes',
+  owner,
+  why: 'Value of an X-Posthaste- field as it is written: 4 KiB of metadata as JSON, where an escape like \\u00fc takes three times its two bytes, and folds.',
+  breach: '550 5.6.0',
+})
+
 export const chunksPerMessageMax = limit({
   name: 'smtp.chunks',
   value: 10_000,

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { SmtpClient } from '../../../test/support/smtp-client.ts'
-import { goodMessage, smallSmtpConfig, startRig, testTenants } from '../../../test/support/smtp-rig.ts'
+import { fileClients, goodMessage, smallSmtpConfig, startRig } from '../../../test/support/smtp-rig.ts'
 import { MemorySubmissions } from '../../../test/support/memory-submissions.ts'
 import { systemClock } from '../../kernel/clock.ts'
-import { createClients } from '../../tenancy/tenancy.ts'
 import { newIntakeCounters, refuseConnections, startSmtpIntake } from '../intake.ts'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -19,7 +18,8 @@ function options(
     hostname: 'mail.example.test',
     tls,
     submissions: new MemorySubmissions(),
-    clients: createClients(testTenants),
+    clients: fileClients,
+    store: null,
     clock: systemClock,
     counters: newIntakeCounters(),
     log: () => {},

@@ -4,7 +4,8 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import type { ListenerConfig, SmtpConfig, TlsConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
-import type { Clients } from '../../ports/clients.ts'
+import type { DirectoryClients } from '../../ports/clients.ts'
+import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import type { ListenerTls } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
@@ -21,7 +22,9 @@ export interface SmtpIntakeOptions {
   /** Null: no TLS is offered, and a listener with implicit TLS cannot start. */
   readonly tls: TlsConfig | null
   readonly submissions: Submissions
-  readonly clients: Clients
+  readonly clients: DirectoryClients
+  /** Where idempotency keys are looked up. Null: messages that have one are refused. */
+  readonly store: MessageStore | null
   readonly clock: Clock
   /** Gets every refusal. Best effort: it must not throw, and nothing waits for it. */
   readonly log: (event: IntakeLogEvent) => void

@@ -5,24 +5,36 @@
  * What is wrong with the content is known at its end, and told in a fixed order, so that the answer does not depend on how
  * the network cut the stream. Once something is wrong, the bytes are still read but no longer kept.
  */
+import { createHash, type Hash } from 'node:crypto'
 import { invariant } from '../../kernel/assert.ts'
 import { type Failure, failures } from '../../model/failures.ts'
 import { isFailure, type Submissions, type Transaction } from '../../ports/submissions.ts'
-import { noFacts } from '../../model/submission.ts'
-import { type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
+import { subjectCharactersMax } from '../../model/limits.ts'
+import type { MailClass, SubmissionFacts } from '../../model/submission.ts'
+import { fromAddresses, type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
+import { readableText } from '../../standards/mime/encoded-words.ts'
 import type { MailCommand } from '../../standards/smtp-command.ts'
 import { dateField, messageIdField, receivedField, type Trace } from '../trace.ts'
 import { ContentScanner, type ContentSink } from './content.ts'
 import { headerBytesMax, headerFieldsMax, receivedFieldsMax, recipientOverheadBytes } from './limits.ts'
 import type { SessionMemory } from './memory.ts'
+import { type MailOptions, noMailOptions, readOptions } from './options.ts'
 
 const nothing = Buffer.alloc(0)
+/** Of no domain. Stands for what could not be read, which only those may send who may send as anybody. */
+const nobody = '@'
 const crlf = Buffer.from('\r\n')
 
 /** Told how the spool fares with a message. */
 export interface MessageOwner {
   /** Whose mail it is. */
   readonly tenant: string
+  /** Of its client; '' when the directory does not know it. */
+  readonly credentialId: string
+  /** Whether its client may write that into From. */
+  maySendAs(address: string): boolean
+  /** Of its client's stream of that name; null when it has none. */
+  streamClass(name: string): MailClass | null
   /** It wants no more content for now. */
   spoolFull(): void
   /** It does again. */
@@ -43,6 +55,8 @@ export class IncomingMessage implements ContentSink {
   contentBytes = 0
   /** BDAT commands so far. */
   chunks = 0
+  /** Of its idempotency key in the message store, to be released when the commit has settled. */
+  claim: number | null = null
   readonly #declaredBytes: number
   readonly #contentBytesMax: number
   readonly #memory: SessionMemory
@@ -54,6 +68,15 @@ export class IncomingMessage implements ContentSink {
   #header: Buffer | null = null
   #headerFailure: Failure | null = null
   #survey: HeaderSurvey | null = null
+  #subject = ''
+  #options: MailOptions = noMailOptions
+  /** Class by its stream or by its own word. */
+  #mailClass: MailClass = 'transactional'
+  /** What is wrong with the header's meaning; told at the end. */
+  #headerRefusal: Failure | null = null
+  /** Over envelope and content, where there is an idempotency key. */
+  #hash: Hash | null = null
+  #requestSha256 = ''
 
   constructor(mail: MailCommand, contentBytesMax: number, memory: SessionMemory) {
     this.returnPath = mail.mailbox?.address ?? ''
@@ -106,7 +129,13 @@ export class IncomingMessage implements ContentSink {
     this.contentBytes += end - start
     if (this.#spool === null) return
     if (this.contentBytes > this.#contentBytesMax || this.#malformed() !== null) return this.#endContent()
-    if (this.#survey === null && this.#headerFailure === null) this.#collectHeader(bytes, start, end, before)
+    // Of the header's own piece only what is behind the header is left to hash.
+    let hashFrom = start
+    if (this.#survey === null && this.#headerFailure === null) {
+      this.#collectHeader(bytes, start, end, before)
+      hashFrom += (this.#scanner as ContentScanner).headerEnd - before
+    }
+    this.#hash?.update(bytes.subarray(hashFrom, end))
     if (!this.#spool.append(bytes, start, end)) this.#pauseFor(this.#spool)
   }
 
@@ -130,7 +159,19 @@ export class IncomingMessage implements ContentSink {
     if (survey.malformedLine) return failures.headerMalformed
     if (survey.fromCount === 0) return failures.fromMissing
     if (survey.fromCount > 1) return failures.fromRepeated
-    return survey.fromDomain === '' ? failures.fromMalformed : null
+    return survey.fromDomain === '' ? failures.fromMalformed : this.#headerRefusal
+  }
+
+  /** Known once the header is; '' is none. */
+  get idempotencyKey(): string {
+    return this.#options.idempotencyKey
+  }
+
+  /** SHA-256 in hex of envelope and content, once the content is complete; '' without an idempotency key. */
+  requestSha256(): string {
+    if (this.#hash !== null) this.#requestSha256 = this.#hash.digest('hex')
+    this.#hash = null
+    return this.#requestSha256
   }
 
   /** After a verdict of null. The transaction is the spool's from here on, and no `abort()` reaches it. */
@@ -155,7 +196,7 @@ export class IncomingMessage implements ContentSink {
         tenant: owner.tenant,
         returnPath: this.returnPath,
         recipients: this.recipients,
-        mailClass: 'transactional',
+        mailClass: this.#mailClass,
         addedHeaders:
           receivedField({ ...trace, id }, this.recipients) +
           (survey.hasDate ? '' : dateField(timeMs)) +
@@ -166,12 +207,28 @@ export class IncomingMessage implements ContentSink {
         // A header of raw bytes from a client that never said SMTPUTF8 is old 8-bit mail, and any server takes it as we did.
         smtpUtf8: this.#nonAsciiAddress || (this.smtpUtf8 && survey.hasNonAscii),
         dotLines: scanner.dotLines,
-        expiresAtMs: 0,
-        cuts: [],
-        facts: noFacts,
+        expiresAtMs: this.#options.expiresInMs === 0 ? 0 : timeMs + this.#options.expiresInMs,
+        cuts: this.#options.cuts,
+        facts: this.#facts(survey.fromAddress, owner.credentialId),
       },
       (failure) => owner.settled(failure, this),
     )
+  }
+
+  #facts(from: string, credentialId: string): SubmissionFacts {
+    const { stream, campaign, tags, metadata, idempotencyKey } = this.#options
+    return {
+      via: 'smtp',
+      from,
+      subject: this.#subject,
+      stream,
+      campaign,
+      tags,
+      metadata,
+      credentialId,
+      idempotencyKey,
+      requestSha256: this.requestSha256(),
+    }
   }
 
   /** The end of it all, committed or not. */
@@ -246,7 +303,39 @@ export class IncomingMessage implements ContentSink {
   #judgeHeader(header: Buffer): void {
     const manyLines = (this.#scanner as ContentScanner).headerLines > headerFieldsMax.value
     if (manyLines && fieldCount(header) > headerFieldsMax.value) this.#headerFailure = failures.headerTooBig
-    this.#survey = surveyHeader(header)
+    const survey = surveyHeader(header)
+    const { fromAddress, subjectStart, subjectEnd, options } = survey
+    this.#survey = survey
+    if (subjectEnd > 0) this.#subject = readableText(header, subjectStart, subjectEnd, subjectCharactersMax.value)
+    if (fromAddress !== '') this.#headerRefusal = this.#judgeSender(header, survey)
+    if (options.length > 0) this.#headerRefusal ??= this.#takeOptions(header, options)
+  }
+
+  /** Everybody who is named in From must be one that the client may send as: receivers show them all. */
+  #judgeSender(header: Buffer, { fromAddress, fromMore }: HeaderSurvey): Failure | null {
+    const owner = this.#owner as MessageOwner
+    const allowed =
+      owner.maySendAs(fromAddress) &&
+      (!fromMore || (fromAddresses(header) ?? [nobody]).every((address) => owner.maySendAs(address)))
+    return allowed ? null : failures.senderNotAllowed
+  }
+
+  #takeOptions(header: Buffer, fields: HeaderSurvey['options']): Failure | null {
+    const bytes = fields.reduce((sum, { nameStart, end }) => sum + end - nameStart, 0)
+    if (!this.#memory.reserve(bytes)) return failures.intakeBusy
+    this.#envelopeBytes += bytes
+    const options = readOptions(header, fields)
+    if ('smtp' in options) return options
+    const streamClass = options.stream === '' ? null : (this.#owner as MessageOwner).streamClass(options.stream)
+    if (options.stream !== '' && streamClass === null) return failures.streamUnknown
+    this.#options = options
+    this.#mailClass = options.mailClass ?? streamClass ?? this.#mailClass
+    if (options.idempotencyKey !== '') {
+      this.#hash = createHash('sha256')
+        .update(JSON.stringify([this.returnPath, this.recipients]))
+        .update(header)
+    }
+    return null
   }
 }
 

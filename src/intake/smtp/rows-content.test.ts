@@ -257,18 +257,6 @@ test('a last chunk without line end has no longer lines than any other', async (
   }
 })
 
-test('a client may send only as what it may send as: 550 5.7.1', async (t) => {
-  const client = { tenant: 'acme', how: 'network' }
-  const clients = {
-    byNetwork: () => client,
-    byLogin: () => null,
-    maySendAs: (_: unknown, path: string) => path === 'a@b',
-  }
-  const [, smtp] = await rigAndClient(t, { clients })
-  assert.equal(await smtp.commands('MAIL FROM:<evil@b>'), '550 5.7.1')
-  assert.equal(await smtp.commands('MAIL FROM:<a@b>'), '250 2.1.0')
-})
-
 test('the spool’s refusals are passed on, at DATA, at BDAT and at commit', async (t) => {
   const [rig, client] = await rigAndClient(t)
   rig.spool.beginFailure = failures.spoolFull

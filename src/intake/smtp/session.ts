@@ -18,12 +18,14 @@
  */
 import { secondMs } from '../../kernel/units.ts'
 import { type Failure, failures } from '../../model/failures.ts'
+import type { MailClass } from '../../model/submission.ts'
 import type { Client } from '../../ports/clients.ts'
 import { commandArguments, commandVerb } from '../../standards/smtp-command.ts'
 import type { Peer } from '../peer.ts'
 import { protocolWord } from '../trace.ts'
 import { commands, foreignVerbs } from './commands.ts'
 import type { Mortal } from './deadlines.ts'
+import { handOver } from './handover.ts'
 import { HeldInput } from './held-input.ts'
 import { badCommandsMax, greetingDelayMs, oversizeFactorMax, repliesBytesMax, stuckSessionBytes } from './limits.ts'
 import { LineReader } from './line-reader.ts'
@@ -170,23 +172,59 @@ export class Session implements MessageOwner, Mortal {
     return (this.client as Client).tenant
   }
 
+  get credentialId(): string {
+    return (this.client as Client).credentialId ?? ''
+  }
+
+  maySendAs(address: string): boolean {
+    return this.server.clients.maySendAs(this.client as Client, address)
+  }
+
+  streamClass(name: string): MailClass | null {
+    return this.server.clients.stream(this.client as Client, name)?.mailClass ?? null
+  }
+
   spoolReady(): void {
     this.#spoolFull = false
     this.#resume()
   }
 
   settled(failure: Failure | null, message: IncomingMessage): void {
-    const { counters } = this.server
+    const { counters, store } = this.server
+    if (message.claim !== null) store?.release(message.claim)
     if (failure === null) {
       counters.messages++
       counters.recipients += message.recipients.length
       counters.contentBytes += message.contentBytes
     } else counters.messagesRefused++
-    if (this.closed) return
+    if (!this.closed) this.#answer(failure, message.id)
+  }
+
+  // Events from the end of content (handover.ts).
+
+  /** Makes it durable; `settled` follows. */
+  commit(message: IncomingMessage): void {
+    const { hostname, clock } = this.server
+    const protocol = protocolWord(this, message.smtpUtf8)
+    const { address } = this.peer
+    message.commit({ hostname, hello: this.hello, address, protocol, timeMs: clock.nowMs() })
+  }
+
+  /** It was accepted before, as that one. */
+  repeated(id: string): void {
+    this.#answer(null, id)
+  }
+
+  refused(failure: Failure): void {
+    this.server.counters.messagesRefused++
+    this.#answer(failure, '')
+  }
+
+  #answer(failure: Failure | null, id: string): void {
     this.phase = 'command'
     if (failure === null) {
       this.#badCommands = 0
-      this.reply(`250 2.0.0 accepted as ${message.id}`)
+      this.reply(`250 2.0.0 accepted as ${id}`)
     } else this.refuse(failure, 'content')
     this.reset()
     this.#progress = true
@@ -404,14 +442,14 @@ export class Session implements MessageOwner, Mortal {
 
   #endOfContent(message: IncomingMessage): void {
     this.#progress = true
-    const { hostname, clock } = this.server
-    const verdict = message.verdict()
+    // What was revoked since MAIL hands nothing over any more.
+    const current = this.server.clients.isCurrent(this.client as Client)
+    const verdict = current ? message.verdict() : failures.authenticationRevoked
     if (verdict !== null) return this.#refuseMessage(verdict)
     this.phase = 'commit'
     this.#spoolFull = false
-    const protocol = protocolWord(this, message.smtpUtf8)
-    const { address } = this.peer
-    message.commit({ hostname, hello: this.hello, address, protocol, timeMs: clock.nowMs() })
+    const failure = handOver(this, message)
+    if (failure !== null) this.#refuseMessage(failure)
   }
 
   #refuseMessage(failure: Failure): void {

@@ -91,7 +91,7 @@ export function decodeEncodedWords(value: string): string {
     // RFC 2231 §5: a language may follow the character set.
     const wordCharset = (match[1] as string).split('*', 1)[0] as string
     if (wordCharset !== charset && changesLeft-- === 0) break
-    const wordDecoder = wordCharset === charset ? decoder : decoderOf(wordCharset)
+    const wordDecoder: TextDecoder | null = wordCharset === charset ? decoder : decoderOf(wordCharset)
     if (wordDecoder === null) continue
     charset = wordCharset
     const between = value.slice(after, match.index)

@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { failures } from '../../../model/failures.ts'
+import { type Client, DirectoryUnavailable } from '../../../ports/clients.ts'
 import { authFailuresMax } from '../limits.ts'
 import type { LoginExchange, Session } from '../session.ts'
 
@@ -98,9 +99,10 @@ function malformed(session: Session): void {
 }
 
 function judge(session: Session, user: string, password: string): void {
-  const { clients, guard, counters } = session.server
+  const { guard, counters } = session.server
   session.endLogin()
-  const client = clients.byLogin(user, password)
+  const client = clientOf(session, user, password)
+  if (client === 'unavailable') return session.refuse(failures.directoryUnavailable, 'auth')
   if (client === null) {
     counters.loginsFailed++
     session.loginFailures++
@@ -111,4 +113,14 @@ function judge(session: Session, user: string, password: string): void {
   session.client = client
   session.authenticated = true
   session.reply('235 2.7.0 authenticated')
+}
+
+function clientOf(session: Session, user: string, password: string): Client | null | 'unavailable' {
+  try {
+    return session.server.clients.byLogin(user, password, session.peer.address)
+  } catch (error) {
+    // RFC 4954 §6: a temporary failure, which is not the client's and is not counted as one.
+    if (error instanceof DirectoryUnavailable) return 'unavailable'
+    throw error
+  }
 }

@@ -11,6 +11,7 @@ export function mail(session: Session, args: string): void {
   if (session.message !== null) return session.bad('503 5.5.1 a message is already open')
   const client = knownClient(session)
   if (client === null) return
+  if (!clients.isCurrent(client)) return session.end(failures.authenticationRevoked, 'mail')
   const command = parseMail(args)
   if (command.problem !== null) {
     if (command.smtp.endsWith('5.1.7')) session.refuseAs('address', `${command.smtp} ${command.problem}`, 'mail')
