@@ -11,7 +11,7 @@ import { systemRandom } from '../kernel/random.ts'
 import type { Config } from '../config/config.ts'
 import type { Submissions } from '../ports/submissions.ts'
 import { Channel, intakeLogName, openIntakeLog } from '../spool/spool.ts'
-import { createClients } from '../tenancy/tenancy.ts'
+import { clientsOf } from '../tenancy/tenancy.ts'
 import { connectionsEach } from './deliver-pool.ts'
 import type { IntakeThreadData, ThreadLog } from './exchange.ts'
 import type { ServingThread } from './serve-main.ts'
@@ -32,7 +32,8 @@ export function openDoors(options: {
     hostname: config.hostname,
     tls: config.tls,
     submissions,
-    clients: createClients(config.tenants),
+    clients: clientsOf(config.tenants, { intake: [] }, { anySender: true, clock: systemClock }),
+    store: null,
     clock: systemClock,
     counters,
     log: (event: IntakeLogEvent) => log('info', 'refused', { ...event }),
