@@ -4,6 +4,7 @@
  */
 import type { Directory, SendingDomain, VerifiedSender } from '../ports/directory.ts'
 import type { RecordFinding } from '../tenancy/tenancy.ts'
+import type { RecipientStatus } from '../ports/message-store.ts'
 import type { DialogueStage, OutcomeKind } from '../model/outcome.ts'
 
 export interface EngineView {
@@ -147,6 +148,7 @@ export interface MessageView {
   readonly tenant: string
   /** Return path; '' is the null sender. */
   readonly from: string
+  readonly subject: string
   readonly acceptedAt: string
   readonly sizeBytes: number
   readonly client: string
@@ -155,7 +157,7 @@ export interface MessageView {
 
 export interface RecipientView {
   readonly address: string
-  readonly state: 'queued' | 'in_flight' | 'delivered' | 'bounced' | 'deferred' | 'expired'
+  readonly state: RecipientStatus
   readonly attempts: readonly AttemptView[]
   readonly nextAttemptAt: string | null
   /** An attempt's last reply was lost: the receiver may have it twice. */

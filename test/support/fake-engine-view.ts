@@ -59,6 +59,7 @@ const messageExample: MessageView = {
   tenant: 'app',
   from: 'app@example.com',
   acceptedAt: '2026-11-22T03:00:00Z',
+  subject: 'Your invoice',
   sizeBytes: 12_345,
   client: '10.0.0.1 app.example.com',
   recipients: [
