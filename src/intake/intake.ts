@@ -19,6 +19,9 @@
  * RFC 5321 (SMTP), 1870 (SIZE), 2034 (enhanced codes), 2920 (PIPELINING), 3030 (CHUNKING), 3207 (STARTTLS), 3848 (with …), 4954 (AUTH),
  * 6152 (8BITMIME), 6409 (submission), 6531 (SMTPUTF8), 8314 (implicit TLS).
  */
+export { type HttpIntake, type HttpIntakeOptions, startHttpIntake } from './http/listener.ts'
+export * as httpLimits from './http/limits.ts'
+export { type HttpCounters, type HttpHealth, type HttpLogEvent, newHttpCounters } from './http/server.ts'
 export {
   provePortsFree,
   refuseConnections,

@@ -120,3 +120,43 @@ export const failures = {
   timedOut: failure('timed_out', '421 4.4.2', 408, 'timed out'),
   notInTurn: failure('not_in_turn', '554 5.5.0', 400, 'you spoke before it was your turn'),
 } as const
+
+/** A refusal that only HTTP can give. */
+export type HttpFailure = Omit<Failure, 'smtp'>
+
+const onlyHttp = (code: string, http: number, say: string): HttpFailure =>
+  Object.freeze({ code, http, retry: http === 503 || http === 408, say })
+
+/** The rest of the catalogue: what has no reply in SMTP. */
+export const httpFailures = {
+  malformedRequest: onlyHttp('malformed_request', 400, 'this is not HTTP as it should be'),
+  malformedPath: onlyHttp('malformed_path', 400, 'the path cannot be decoded'),
+  pathTooLong: onlyHttp('path_too_long', 414, 'a part of the path is too long'),
+  requestHeaderTooBig: onlyHttp('request_header_too_big', 431, 'the header of the request is too big'),
+  routeUnknown: onlyHttp('route_unknown', 404, 'there is nothing here'),
+  methodNotAllowed: onlyHttp('method_not_allowed', 405, 'this path does not have that method'),
+  scopeMissing: onlyHttp('scope_missing', 403, 'this key may not do that'),
+  contentTypeUnknown: onlyHttp('content_type_unknown', 415, 'the body must be JSON'),
+  contentEncodingUnknown: onlyHttp('content_encoding_unknown', 415, 'the body is packed in an unknown way'),
+  gzipMalformed: onlyHttp('gzip_malformed', 400, 'the body is not gzip, or not whole'),
+  bodyTooBig: (limitBytes: number): HttpFailure =>
+    onlyHttp('body_too_big', 413, `the body is larger than ${formatBytes(limitBytes)}`),
+  bodyIncomplete: onlyHttp('body_incomplete', 400, 'the body ended early'),
+  notUtf8: onlyHttp('not_utf8', 400, 'the body is not UTF-8'),
+  notJson: onlyHttp('not_json', 400, 'the body is not JSON'),
+  duplicateKey: onlyHttp('duplicate_key', 400, 'a key is twice in one JSON object'),
+  jsonTooComplex: onlyHttp('json_too_complex', 400, 'the JSON is nested too deep, or has too many values'),
+  textUnfit: onlyHttp('text_unfit', 422, 'a text has a NUL or half a surrogate pair'),
+  fieldUnknown: onlyHttp('field_unknown', 422, 'there is no field of that name'),
+  fieldMissing: onlyHttp('field_missing', 422, 'a field is missing'),
+  fieldInvalid: onlyHttp('field_invalid', 422, 'a field has a value that it cannot have'),
+  recipientsMissing: onlyHttp('recipients_missing', 422, 'the message has no recipient'),
+  addressInvalid: onlyHttp('address_invalid', 422, 'an address is malformed'),
+  base64Invalid: onlyHttp('base64_invalid', 422, 'the content is not base64'),
+  parameterInvalid: onlyHttp('parameter_invalid', 400, 'a query parameter is unknown or has a value that it cannot have'),
+  cursorInvalid: onlyHttp('cursor_invalid', 400, 'the cursor is not one that was given for this list'),
+  idempotencyKeyInvalid: onlyHttp('idempotency_key_invalid', 400, 'the Idempotency-Key cannot be used'),
+  messageUnknown: onlyHttp('message_unknown', 404, 'there is no message with this id'),
+  severalProblems: onlyHttp('several_problems', 422, 'more than one field has something wrong with it'),
+  internal: onlyHttp('internal', 500, 'this request failed inside the engine'),
+} as const

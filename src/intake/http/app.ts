@@ -1,0 +1,174 @@
+/** The routes on one listener: who may ask, who answers, and how errors look. */
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { rethrowBug } from '../../kernel/assert.ts'
+import { secondMs } from '../../kernel/units.ts'
+import { failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
+import { peerOf } from '../peer.ts'
+import { identify } from './callers.ts'
+import { handshakeMsMax, headerBytesMax, parameterCharactersMax } from './limits.ts'
+import { createPages } from './pages.ts'
+import { Problem, type ProblemDetails, problemText, sendProblem } from './problem.ts'
+import { createReaders } from './read.ts'
+import { createSendEmail } from './send.ts'
+import type { HttpServer } from './server.ts'
+import { operations, type OperationId } from './operations.ts'
+
+export interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
+
+/** `certificate` null: plain HTTP. */
+export function buildApp(server: HttpServer, certificate: Certificate | null): FastifyInstance {
+  const { requestMsMax } = server.config
+  const app = fastify({
+    requestTimeout: requestMsMax,
+    keepAliveTimeout: server.idleMsMax,
+    forceCloseConnections: false,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    http: {
+      maxHeaderSize: headerBytesMax.value,
+      connectionsCheckingInterval: Math.min(5 * secondMs, requestMsMax / 3),
+    },
+    ...(certificate === null
+      ? {}
+      : { https: { ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: handshakeMsMax.value } }), // RFC 8996
+    frameworkErrors: (error, request, reply) => refusePath(server, error, request, reply),
+    clientErrorHandler: (error, socket) => refuseConnection(server, error, socket),
+    routerOptions: { maxParamLength: parameterCharactersMax.value },
+  }) as FastifyInstance
+  app.server.on('connection', (socket: Socket) => enter(server, socket))
+  // Routes read their bodies themselves: bounded, unpacked, and checked more strictly than a parser would.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  app.decorateRequest('caller', null)
+  app.addHook('onRequest', (request, reply, done) => done(admit(server, request, reply)))
+  app.addHook('onResponse', (_request, _reply, done) => {
+    leave(server)
+    done()
+  })
+  answerErrors(app, server)
+  addRoutes(app, server)
+  return app
+}
+
+function addRoutes(app: FastifyInstance, server: HttpServer): void {
+  const { email, status, list } = createReaders(server)
+  const handlers: Readonly<Record<OperationId, Handler>> = {
+    sendEmail: createSendEmail(server),
+    listEmails: list,
+    getEmail: email,
+    getEmailStatus: status,
+    ...createPages(server),
+  }
+  for (const { id, method, path, scope } of operations) {
+    app.route({
+      method: method.toUpperCase(),
+      url: path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      handler: handlers[id],
+      config: scope === null ? {} : { scope },
+    })
+  }
+}
+
+/** A connection too many hears nothing: whoever speaks first would be the client. */
+function enter(server: HttpServer, socket: Socket): void {
+  if (server.connections >= server.config.connectionsMax) {
+    server.counters.connectionsRefused++
+    return void socket.destroy()
+  }
+  server.connections++
+  socket.once('close', () => server.connections--)
+}
+
+/** Before anything else of a request. What it returns is answered. */
+function admit(server: HttpServer, request: FastifyRequest, reply: FastifyReply): Problem | undefined {
+  server.counters.requests++
+  server.underWay++
+  server.asked.set(request.raw.socket, reply)
+  if (server.draining) return new Problem(failures.draining, { close: true })
+  const { scope } = request.routeOptions.config
+  if (scope === undefined) return undefined
+  try {
+    request.caller = identify(server, request, scope)
+    return undefined
+  } catch (error) {
+    if (error instanceof Problem) return error
+    throw error
+  }
+}
+
+function leave(server: HttpServer): void {
+  if (--server.underWay === 0) server.onIdle?.()
+}
+
+function answerErrors(app: FastifyInstance, server: HttpServer): void {
+  app.setNotFoundHandler((request, reply) => {
+    const other = operations.filter(({ path }) => path === request.url.replace(/\?.*$/, ''))
+    if (other.length === 0)
+      return refuse(server, request, reply, httpFailures.routeUnknown, { cure: 'The root, /, tells where to begin.' })
+    const methods = other.map(({ method }) => method.toUpperCase()).join(', ')
+    void reply.header('allow', methods)
+    return refuse(server, request, reply, httpFailures.methodNotAllowed, { cure: `Use ${methods}.` })
+  })
+  app.setErrorHandler((error: FastifyError | Problem, request, reply) => {
+    // A bug of ours ends the thread, as anywhere; that the client hears of it first does no harm.
+    setImmediate(() => rethrowBug(error))
+    if (error instanceof Problem) return refuse(server, request, reply, error.failure, error.details)
+    const status = error.statusCode ?? 500
+    if (status < 500) return refuse(server, request, reply, { ...httpFailures.malformedRequest, http: status }, {})
+    return refuse(server, request, reply, httpFailures.internal, { cure: 'The server’s log has the reason.' }, error)
+  })
+}
+
+function refuse(
+  server: HttpServer,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  failure: HttpFailure,
+  details: ProblemDetails,
+  error: Error | null = null,
+): FastifyReply {
+  const { client } = request.caller ?? { client: null }
+  server.log({
+    code: failure.code,
+    status: failure.http,
+    address: peerOf(request.raw.socket).address,
+    tenant: client?.tenant ?? '',
+    credentialId: client?.credentialId ?? '',
+    error,
+  })
+  return sendProblem(reply, failure, server.draining ? { ...details, close: true } : details)
+}
+
+/** Before any route: the path cannot be decoded, or a part of it is too long. It is not repeated. */
+function refusePath(server: HttpServer, error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const failure = error.statusCode === 414 ? httpFailures.pathTooLong : httpFailures.malformedPath
+  void refuse(server, request, reply, failure, {})
+}
+
+/** Before there is a request: it came too slowly, its header was too big, or it is not HTTP. */
+function refuseConnection(server: HttpServer, error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const failure = connectionFailure(error)
+  if (failure === failures.timedOut) server.counters.timeouts++
+  const { address } = peerOf(socket)
+  server.log({ code: failure.code, status: failure.http, address, tenant: '', credentialId: '', error: null })
+  // An answer to a request that is whole is still to come: this one would be taken for it.
+  const asked = server.asked.get(socket)
+  const waiting = asked !== undefined && asked.request.raw.complete && !asked.raw.writableEnded
+  if (waiting || !socket.writable) return void socket.destroy()
+  const body = problemText(failure)
+  const head = `HTTP/1.1 ${failure.http} ${STATUS_CODES[failure.http]}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`
+  socket.end(head + body)
+}
+
+function connectionFailure({ code }: NodeJS.ErrnoException): HttpFailure {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return failures.timedOut
+  return code === 'HPE_HEADER_OVERFLOW' ? httpFailures.requestHeaderTooBig : httpFailures.malformedRequest
+}

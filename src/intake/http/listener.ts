@@ -1,0 +1,183 @@
+/** The sending API's ports: how they open, and how they close. */
+import { isIPv6 } from 'node:net'
+import { createSecureContext } from 'node:tls'
+import type { FastifyInstance } from 'fastify'
+import type { HttpConfig, HttpListenerConfig, TlsConfig } from '../../config/compiled.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { PosthasteError } from '../../kernel/errors.ts'
+import type { Random } from '../../kernel/random.ts'
+import type { DirectoryClients } from '../../ports/clients.ts'
+import type { MessageStore } from '../../ports/message-store.ts'
+import type { Submissions } from '../../ports/submissions.ts'
+import { LoginGuard } from '../smtp/login-guard.ts'
+import { buildApp, type Certificate } from './app.ts'
+import { idleMsMax } from './limits.ts'
+import { BodyMemory } from './memory.ts'
+import type { HttpCounters, HttpHealth, HttpLogEvent, HttpServer } from './server.ts'
+
+export interface HttpIntakeOptions {
+  readonly config: HttpConfig
+  /** Our name in Received and Message-ID. */
+  readonly hostname: string
+  /** Of one message; `smtp.recipients_max` is everybody's. */
+  readonly recipientsMax: number
+  /** Null: a listener with implicit TLS cannot start. */
+  readonly tls: TlsConfig | null
+  readonly submissions: Submissions
+  readonly clients: DirectoryClients
+  readonly store: MessageStore
+  readonly clock: Clock
+  readonly random: Random
+  readonly counters: HttpCounters
+  /** Gets every refusal and failure. Best effort: it must not throw, and nothing waits for it. */
+  readonly log: (event: HttpLogEvent) => void
+  /** What /readyz says. */
+  readonly health: () => HttpHealth
+  readonly version: string
+  /** For the reference page: it says that nothing leaves this machine. */
+  readonly sandbox: boolean
+  /** Other threads of this process listen on the same ports: the kernel spreads connections over them. Proves nothing about other programs. */
+  readonly reusePort?: boolean
+  /** Default limits.ts. */
+  readonly idleMsMax?: number
+}
+
+export interface HttpIntake {
+  /** Where it listens, in the order of the configuration, with the ports that the system chose for port 0. */
+  readonly addresses: readonly { readonly address: string; readonly port: number }[]
+  /** Open now. */
+  readonly connections: number
+  /**
+   * Refuses new requests with 503 and lets those under way finish. Resolves when the last one is done and its connection gone, which after
+   * `deadlineMs` it is by force.
+   */
+  stop(deadlineMs: number): Promise<void>
+}
+
+/** Throws PosthasteError when a port cannot be had or the certificate cannot be used; then none is listened on. */
+export async function startHttpIntake(options: HttpIntakeOptions): Promise<HttpIntake> {
+  const { config, tls, reusePort = false, ...shared } = options
+  const server: HttpServer = {
+    idleMsMax: idleMsMax.value,
+    ...shared,
+    config,
+    guard: new LoginGuard(options.clock),
+    memory: new BodyMemory(config.bodyBytesMax),
+    asked: new WeakMap(),
+    connections: 0,
+    draining: false,
+    underWay: 0,
+    onIdle: null,
+  }
+  const apps = await listenOnAll(server, tls, reusePort)
+  return {
+    addresses: apps.map(addressOf),
+    get connections() {
+      return server.connections
+    },
+    stop: (deadlineMs) => stop(server, apps, deadlineMs),
+  }
+}
+
+async function stop(server: HttpServer, apps: readonly FastifyInstance[], deadlineMs: number): Promise<void> {
+  server.draining = true
+  const closed = Promise.all(apps.map((app) => app.close()))
+  await new Promise<void>((resolve) => {
+    const force = server.clock.after(deadlineMs, () => {
+      for (const app of apps) app.server.closeAllConnections()
+      resolve()
+    })
+    // A client that hung up is gone, but its message is not.
+    void closed.then(() => {
+      const done = (): void => {
+        force.cancel()
+        resolve()
+      }
+      if (server.underWay === 0) done()
+      else server.onIdle = done
+    })
+  })
+  await closed
+}
+
+async function listenOnAll(server: HttpServer, tls: TlsConfig | null, reusePort: boolean): Promise<FastifyInstance[]> {
+  const apps: FastifyInstance[] = []
+  try {
+    for (const listener of server.config.listeners) {
+      const app = buildApp(server, certificateFor(listener, tls))
+      apps.push(app)
+      await app.ready()
+      await listen(app, listener, reusePort)
+    }
+  } catch (error) {
+    await Promise.all(apps.map((app) => app.close()))
+    throw error
+  }
+  return apps
+}
+
+function certificateFor(listener: HttpListenerConfig, tls: TlsConfig | null): Certificate | null {
+  if (listener.tls === 'none') return null
+  if (tls === null) {
+    throw new PosthasteError(
+      'tls_certificate_missing',
+      `the HTTP listener on ${listener.address}:${listener.port} has implicit TLS, but there is no certificate`,
+      'Configure a certificate and its key, or set the listener’s TLS to "none".',
+      { exitCode: 78 },
+    )
+  }
+  const certificate = { cert: tls.certificatePem, key: tls.keyPem }
+  try {
+    createSecureContext(certificate)
+  } catch (cause) {
+    throw new PosthasteError(
+      'tls_certificate_unusable',
+      `the TLS certificate or its key cannot be used: ${(cause as Error).message}`,
+      'Check that both are PEM, and that the key belongs to the certificate.',
+      { exitCode: 78, cause },
+    )
+  }
+  return certificate
+}
+
+function listen(app: FastifyInstance, { address, port }: HttpListenerConfig, reusePort: boolean): Promise<void> {
+  const { server } = app
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void => reject(listenFailure(address, port, error))
+    server.once('error', failed)
+    server.listen({ host: address, port, backlog: 511, reusePort }, () => {
+      server.off('error', failed)
+      // Accepting may fail for want of descriptors; those who wait are accepted later.
+      server.on('error', () => {})
+      resolve()
+    })
+  })
+}
+
+function listenFailure(address: string, port: number, error: NodeJS.ErrnoException): PosthasteError {
+  const where = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
+  const known: Record<string, readonly [string, string]> = {
+    EADDRINUSE: ['another program listens there', 'Stop that program, or choose another port in http.listeners.'],
+    EACCES: [
+      'this user may not',
+      'Ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in http.listeners.',
+    ],
+    ENOTSUP: ['on this system threads cannot share a port', 'Set threads.intake to 1, or to 0 for none of its own.'],
+    EADDRNOTAVAIL: [
+      'this machine does not have that address',
+      'Correct the address in http.listeners; 0.0.0.0 and :: stand for all.',
+    ],
+  }
+  const [why, cure] = known[error.code ?? ''] ?? [error.message, 'Correct http.listeners.']
+  return new PosthasteError('http_listen_failed', `cannot listen for HTTP on ${where}: ${why}`, cure, {
+    exitCode: 69,
+    cause: error,
+  })
+}
+
+function addressOf(app: FastifyInstance): { address: string; port: number } {
+  const bound = app.server.address()
+  return typeof bound === 'object' && bound !== null
+    ? { address: bound.address, port: bound.port }
+    : { address: '', port: 0 }
+}

@@ -1,0 +1,91 @@
+/** Errors on the wire: RFC 9457 problem details, with a stable code of the catalogue, what cures it, and where in the request it is. */
+import { STATUS_CODES } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import { type Failure, failures, type HttpFailure } from '../../model/failures.ts'
+
+/** One of several things that are wrong. */
+export interface ProblemItem {
+  /** RFC 6901: into the body of the request; for a query "/name". */
+  readonly pointer: string
+  readonly code: string
+  readonly detail: string
+}
+
+export interface ProblemDetails {
+  /** What the catalogue says when left out. */
+  readonly detail?: string
+  readonly cure?: string
+  readonly pointer?: string
+  readonly errors?: readonly ProblemItem[]
+  /** The connection cannot be used again. */
+  readonly close?: boolean
+}
+
+/** Thrown by whatever handles a request; answered in one place. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly failure: HttpFailure
+  readonly details: ProblemDetails
+
+  constructor(failure: HttpFailure, details: ProblemDetails = {}) {
+    super(details.detail ?? failure.say)
+    this.failure = failure
+    this.details = details
+  }
+}
+
+/** As the body of an answer. `code` may be a more exact one than the failure's. */
+export function problemText({ code, http, retry, say }: HttpFailure, details: ProblemDetails = {}): string {
+  return JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[http] ?? 'Error',
+    status: http,
+    code,
+    detail: details.detail ?? say,
+    cure: details.cure ?? cures.get(code) ?? (retry ? 'Send it again later.' : 'Correct the request.'),
+    pointer: details.pointer,
+    errors: details.errors,
+  })
+}
+
+export function sendProblem(reply: FastifyReply, failure: HttpFailure, details: ProblemDetails = {}): FastifyReply {
+  if (failure.http === 429 || failure.http === 503) void reply.header('retry-after', retryAfterSeconds(failure.code))
+  if (failure.http === 401) void reply.header('www-authenticate', 'Bearer')
+  if (details.close === true) void reply.header('connection', 'close')
+  return reply
+    .code(failure.http)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .send(problemText(failure, details))
+}
+
+/** RFC 9110 §10.2.3. What is short of disk stays so for a while; the rest passes quickly. */
+export function retryAfterSeconds(code: string): number {
+  return retryAfter.get(code) ?? 1
+}
+
+const retryAfter: ReadonlyMap<string, number> = new Map([
+  [failures.spoolFull.code, 30],
+  [failures.spoolBroken.code, 30],
+  [failures.tenantShareFull.code, 30],
+  [failures.tooManyAuthenticationFailures.code, 6],
+  [failures.draining.code, 2],
+])
+
+const cureByFailure: readonly (readonly [Pick<Failure, 'code'>, string])[] = [
+  [failures.authenticationRequired, 'Send "Authorization: Bearer KEY" with an API key of the tenant.'],
+  [failures.authenticationFailed, 'Check the key: it may be revoked, expired, or bound to other networks.'],
+  [
+    failures.tooManyAuthenticationFailures,
+    'Correct the key that is used at this address, and wait as Retry-After says.',
+  ],
+  [failures.senderNotAllowed, 'Use an address of a domain that the tenant has verified, or a verified sender.'],
+  [failures.streamUnknown, 'Create the stream first, or leave it out.'],
+  [failures.idempotencyConflict, 'Use a new Idempotency-Key for a new message.'],
+  [failures.tooManyRecipients, 'Send it in several requests.'],
+  [failures.addressLiteral, 'Use an address with a domain.'],
+  [failures.tenantShareFull, 'Wait until some of the tenant’s mail has been delivered.'],
+  [failures.draining, 'Send it again: another process takes over.'],
+]
+
+const cures: ReadonlyMap<string, string> = new Map(cureByFailure.map(([{ code }, cure]) => [code, cure]))

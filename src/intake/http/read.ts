@@ -1,0 +1,106 @@
+/** GET /api/v1/emails…: what became of messages. A tenant finds its own only; another's is as unknown as what never was. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { invariant } from '../../kernel/assert.ts'
+import { uuidBytes } from '../../kernel/ids.ts'
+import { failures, httpFailures } from '../../model/failures.ts'
+import { BadCursor, type MessageQuery, type MessageRecord, StoreUnavailable } from '../../ports/message-store.ts'
+import { pageMessagesMax } from './limits.ts'
+import { Problem } from './problem.ts'
+import { type ListQuery, listQuery } from './schemas.ts'
+import type { HttpServer } from './server.ts'
+import { type Check, checkOf } from './validate.ts'
+import { pageView, recordView, statusView } from './views.ts'
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>
+
+const pageDefault = 20
+
+export function createReaders(server: HttpServer): {
+  readonly email: Handler
+  readonly status: Handler
+  readonly list: Handler
+} {
+  const { store } = server
+  const checkQuery: Check<typeof listQuery> = checkOf(listQuery)
+  return {
+    email: async (request, reply) => json(reply, recordView(await findMessage(server, request))),
+    status: async (request, reply) => json(reply, statusView(await findMessage(server, request))),
+    list: async (request, reply) => {
+      const query = { ...(request.query as Record<string, unknown>) }
+      try {
+        checkQuery(query)
+      } catch (error) {
+        throw error instanceof Problem ? new Problem(httpFailures.parameterInvalid, error.details) : error
+      }
+      const page = await answered(store.list(tenantOf(request), messageQuery(query)))
+      return json(reply, pageView(page))
+    },
+  }
+}
+
+async function findMessage({ store }: HttpServer, request: FastifyRequest): Promise<MessageRecord> {
+  const { id } = request.params as { id: string }
+  const message = uuidBytes(id) === null ? null : await answered(store.find(tenantOf(request), id.toLowerCase()))
+  if (message === null) {
+    const cure =
+      'Use the id that the 202 gave, with a key of the same tenant. Messages are forgotten after a time (store.retention).'
+    throw new Problem(httpFailures.messageUnknown, { cure })
+  }
+  return message
+}
+
+async function answered<T>(question: Promise<T>): Promise<T> {
+  try {
+    return await question
+  } catch (error) {
+    if (error instanceof StoreUnavailable) {
+      throw new Problem(failures.storeUnavailable, { detail: 'what became of messages cannot be found out now' })
+    }
+    if (error instanceof BadCursor) {
+      const cure = 'Use next_cursor of the page before as it is, or leave it out for the first page.'
+      throw new Problem(httpFailures.cursorInvalid, { pointer: '/cursor', cure })
+    }
+    throw error
+  }
+}
+
+function messageQuery(query: ListQuery): MessageQuery {
+  const { recipient, sender, status, tag, cursor, after, before } = query
+  const limit = query.limit === undefined ? pageDefault : Number(query.limit)
+  if (limit < 1) refuseParameter('limit', `is not from 1 to ${pageMessagesMax.value}`)
+  return {
+    limit: Math.min(limit, pageMessagesMax.value),
+    ...(recipient === undefined ? {} : { recipient }),
+    ...(sender === undefined ? {} : { sender }),
+    ...(status === undefined ? {} : { status }),
+    ...(tag === undefined ? {} : { tag }),
+    ...(cursor === undefined ? {} : { cursor }),
+    ...(after === undefined ? {} : { fromMs: timeOf('after', after) }),
+    ...(before === undefined ? {} : { toMs: timeOf('before', before) }),
+  }
+}
+
+function timeOf(name: string, text: string): number {
+  // RFC 3339 §5.6. A "+" that a client forgot to escape has become a space.
+  const exact = text.replace(' ', '+')
+  const isTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/.test(exact)
+  const ms = isTime ? Date.parse(exact) : Number.NaN
+  if (Number.isNaN(ms)) refuseParameter(name, 'is not a time like 2026-11-22T10:00:00Z')
+  return ms
+}
+
+function refuseParameter(name: string, problem: string): never {
+  throw new Problem(httpFailures.parameterInvalid, { pointer: `/${name}`, detail: `${name} ${problem}` })
+}
+
+function tenantOf({ caller }: FastifyRequest): string {
+  invariant(caller !== null, 'a route with a scope has a caller')
+  return caller.client.tenant
+}
+
+function json(reply: FastifyReply, body: object): FastifyReply {
+  return reply
+    .header('cache-control', 'no-store')
+    .type('application/json; charset=utf-8')
+    .send(`${JSON.stringify(body)}\n`)
+}
