@@ -161,7 +161,7 @@ test('message show tells where it is and every attempt; --json is the API’s an
     out,
     [
       'Message known',
-      'From app@example.com, tenant app, 12.1 KiB, accepted 2026-11-22T03:00:00Z from 10.0.0.1 app.example.com.',
+      'From app@example.com, subject "Your invoice", tenant app, 12.1 KiB, accepted 2026-11-22T03:00:00Z from 10.0.0.1 app.example.com.',
       '',
       'ann@example.net: deferred; next attempt 2026-11-22T03:05:00Z; may have arrived twice',
       '  1. 2026-11-22T03:00:01Z  deferred at rcpt by mx.example.net [192.0.2.1], TLSv1.3, 52ms',

@@ -20,7 +20,7 @@ function describeMessage(context: CliContext, message: MessageView): string {
   return [
     context.style('bold', `Message ${message.id}`),
     printable(
-      `From ${from}, subject “${message.subject}”, tenant ${message.tenant}, ${formatBytes(message.sizeBytes)}, accepted ${message.acceptedAt} from ${message.client}.`,
+      `From ${from}, subject "${message.subject}", tenant ${message.tenant}, ${formatBytes(message.sizeBytes)}, accepted ${message.acceptedAt} from ${message.client}.`,
     ),
     ...message.recipients.flatMap((recipient) => ['', ...describeRecipient(context, recipient)]),
   ].join('\n')
