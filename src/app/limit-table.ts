@@ -6,6 +6,7 @@ import { diskLimits } from '../adapters/embedded/embedded.ts'
 import { composeLimits } from '../compose/compose.ts'
 import { type Config, configLimits, configuredLimits } from '../config/config.ts'
 import { deliverLimits, waitLimits } from '../deliver/deliver.ts'
+import { eventsLimits } from '../events/events.ts'
 import { smtpLimits } from '../intake/intake.ts'
 import type { Limit } from '../kernel/limits.ts'
 import { KiB } from '../kernel/units.ts'
@@ -29,6 +30,7 @@ const owners = [
   'shape',
   'compose',
   'deliver',
+  'events',
   'model',
   'sandbox',
   'admin/http',
@@ -59,6 +61,7 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
   shapeLimits,
   composeLimits,
   deliverLimits,
+  eventsLimits,
   modelLimits,
   sandboxLimits,
   adminLimits,
@@ -104,6 +107,7 @@ function memory(config: Config): LimitTotal {
       part('hosts remembered', 4 * deliverLimits.hostsRememberedMax.value, 150),
       part('TLS sessions', deliverLimits.tlsSessionsMax.value, 3 * KiB),
       part('buffers kept for messages', 1, composeLimits.pooledBytesMax.value),
+      part('message store: pages of day files', eventsLimits.filesOpenMax.value, eventsLimits.cacheBytesMax.value),
       part(
         'admin API',
         adminLimits.connectionsMax.value,

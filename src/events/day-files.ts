@@ -1,0 +1,177 @@
+/** The day files of a directory: which there are, what is known of each without opening it, and the few that are open. */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { dayMs } from '../kernel/units.ts'
+import { removeFile, setAside } from './damage.ts'
+import { type DayFacts, DayFile, sizeOf } from './day-file.ts'
+import { DayQueries } from './day-queries.ts'
+import { filesOpenMax } from './limits.ts'
+import { type Day, Spans } from './spans.ts'
+import { isDamage } from './sqlite.ts'
+
+interface OpenDay {
+  readonly file: DayFile
+  readonly queries: DayQueries
+}
+
+export class DayFiles {
+  readonly spans = new Spans()
+  readonly #directory: string
+  /** Newest first. */
+  #days: Day[]
+  readonly #facts = new Map<Day, DayFacts>()
+  #lastUsed: Day = -1
+  /** In order of their last use. */
+  readonly #open = new Map<Day, OpenDay>()
+
+  private constructor(directory: string, days: Day[]) {
+    this.#directory = directory
+    this.#days = days
+  }
+
+  /** Looks into every file, and sets aside what is damaged. Throws `store_newer` and the like before it changes anything. */
+  static open(directory: string, onDamage: (path: string, error: Error) => void): DayFiles {
+    const files = new DayFiles(directory, daysIn(directory))
+    const damaged: { day: Day; error: Error }[] = []
+    try {
+      for (const day of [...files.#days].reverse()) {
+        try {
+          const { file } = files.#openDay(day)
+          for (const span of file.spans) files.spans.add(span)
+        } catch (error) {
+          if (!isDamage(error)) throw error
+          damaged.push({ day, error: error as Error })
+        }
+      }
+    } catch (error) {
+      files.close()
+      throw error
+    }
+    for (const { day, error } of damaged) onDamage(files.setAside(day), error)
+    return files
+  }
+
+  /** Newest first. */
+  get days(): readonly Day[] {
+    return this.#days
+  }
+
+  factsOf(day: Day): DayFacts | undefined {
+    return this.#facts.get(day)
+  }
+
+  /** Opened, or made, when it is not open. */
+  get(day: Day): OpenDay {
+    const known = this.#open.get(day)
+    if (known === undefined) return this.#openDay(day)
+    // Nearly always the same one again.
+    if (this.#lastUsed !== day) {
+      this.#open.delete(day)
+      this.#open.set(day, known)
+      this.#lastUsed = day
+    }
+    return known
+  }
+
+  #openDay(day: Day): OpenDay {
+    for (const [oldest, { file }] of this.#open) {
+      if (this.#open.size < filesOpenMax.value) break
+      this.#lastUsed = oldest
+      this.#open.delete(oldest)
+      file.close()
+    }
+    this.#lastUsed = day
+    const file = new DayFile(this.#pathOf(day), day)
+    const opened = { file, queries: new DayQueries(file.database) }
+    this.#open.set(day, opened)
+    this.#facts.set(day, file.facts)
+    if (!this.#days.includes(day)) this.#days = [...this.#days, day].sort((a, b) => b - a)
+    return opened
+  }
+
+  /** Where a failure comes from: the day that was asked for last. */
+  get inUse(): { readonly day: Day; readonly path: string } {
+    return { day: this.#lastUsed, path: this.#pathOf(this.#lastUsed) }
+  }
+
+  commit(): void {
+    for (const [day, { file }] of this.#open) {
+      this.#lastUsed = day
+      file.commit()
+    }
+  }
+
+  /** Those that are closed were made durable when they were. */
+  sync(): void {
+    for (const [day, { file }] of this.#open) {
+      this.#lastUsed = day
+      file.sync()
+    }
+  }
+
+  /** Closes what is open and saves nothing. */
+  abandon(): void {
+    for (const { file } of this.#open.values()) file.abandon()
+    this.#open.clear()
+  }
+
+  /** Closes what is open, whatever becomes of it: the first failure is thrown at the end. */
+  close(): void {
+    const failures: unknown[] = []
+    for (const { file } of this.#open.values()) {
+      try {
+        file.close()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    this.#open.clear()
+    if (failures.length > 0) throw failures[0]
+  }
+
+  /** Without trying to save anything. Returns the new path. */
+  setAside(day: Day): string {
+    const kept = setAside(this.#pathOf(day))
+    this.#forget(day)
+    return kept
+  }
+
+  remove(day: Day): void {
+    removeFile(this.#pathOf(day))
+    this.#forget(day)
+  }
+
+  /** Its file is gone: SQLite sees that when it closes it, and writes nothing any more. */
+  #forget(day: Day): void {
+    this.#open.get(day)?.file.abandon()
+    this.#open.delete(day)
+    this.#facts.delete(day)
+    this.#days = this.#days.filter((other) => other !== day)
+    this.spans.remove(day)
+  }
+
+  bytesOf(day: Day): number {
+    const path = this.#pathOf(day)
+    return sizeOf(path) + sizeOf(`${path}-wal`)
+  }
+
+  #pathOf(day: Day): string {
+    return join(this.#directory, `${dayName(day)}.sqlite`)
+  }
+}
+
+/** "2026-07-01" */
+export const dayName = (day: Day): string => new Date(day * dayMs).toISOString().slice(0, 10)
+
+/** What has a name of ten characters: until 9999-12-31. */
+export const dayOf = (ms: number): Day => Math.max(0, Math.min(Math.floor(ms / dayMs), 2_932_896))
+
+function daysIn(directory: string): Day[] {
+  return readdirSync(directory)
+    .flatMap((name) => {
+      const date = /^(\d{4}-\d\d-\d\d)\.sqlite$/.exec(name)?.[1]
+      const ms = date === undefined ? Number.NaN : Date.parse(date)
+      return Number.isNaN(ms) ? [] : [dayOf(ms)]
+    })
+    .sort((a, b) => b - a)
+}

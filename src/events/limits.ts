@@ -1,0 +1,131 @@
+/** Bounds of the message store. How long and how much is kept are options: `store.retention`, `store.size_max`. */
+import { limit } from '../kernel/limits.ts'
+import { dayMs, MiB, secondMs } from '../kernel/units.ts'
+
+const owner = 'events'
+
+export const filesOpenMax = limit({
+  name: 'store.files-open',
+  value: 8,
+  unit: 'day files',
+  owner,
+  why: 'Today, yesterday, the days of what is still retried, and one for whoever looks back. Each takes three descriptors and its cache.',
+  breach: 'the one that was not used for longest is closed',
+})
+
+export const cacheBytesMax = limit({
+  name: 'store.cache',
+  value: 8 * MiB,
+  unit: 'bytes per open day file',
+  owner,
+  why: 'Pages of indexes that a message hits anywhere: one more million of addresses is 60 MB, the newest of everything else a few pages.',
+  breach: 'pages are read again from the file',
+})
+
+export const namesCachedMax = limit({
+  name: 'store.names-cached',
+  value: 4_096,
+  unit: 'names per day file',
+  owner,
+  why: 'Tenants, and as many receivers: numbers stand for them in rows. 4,096 × 2 × 200 B × 8 files = 13 MB at the very worst.',
+  breach: 'looked up in the file again',
+})
+
+export const walBytesMax = limit({
+  name: 'store.wal',
+  value: 64 * MiB,
+  unit: 'bytes per open day file',
+  owner,
+  why: 'What is written ahead between two calls of sync. Emptied early it costs one fsync more and no promise.',
+  breach: 'moved into the day file at the next commit',
+})
+
+export const attemptsKeptMax = limit({
+  name: 'store.attempts-kept',
+  value: 20,
+  unit: 'attempts per recipient',
+  owner,
+  why: 'Those of three days by the usual schedule. 1,000 recipients × 20 × 300 B = 6 MB for the message that is worst.',
+  breach: 'the oldest is forgotten',
+})
+
+export const summaryRecipientsMax = limit({
+  name: 'store.summary-recipients',
+  value: 20,
+  unit: 'recipients of a message in a list',
+  owner,
+  why: 'A page of 100 messages × 20 × 700 B = 1.4 MB; all of them are in the message’s own answer.',
+  breach: 'the others are counted only',
+})
+
+export const searchRowsMax = limit({
+  name: 'store.search-rows',
+  value: 2_000,
+  unit: 'messages looked at per page',
+  owner,
+  why: 'Up to 3 µs each, and meanwhile nobody else is answered and nothing is stored.',
+  breach: 'the page ends, and its cursor goes on from there',
+})
+
+export const searchFilesMax = limit({
+  name: 'store.search-files',
+  value: 8,
+  unit: 'day files looked into per page',
+  owner,
+  why: 'Opening one takes about 1 ms.',
+  breach: 'the page ends, and its cursor goes on from there',
+})
+
+export const keyMsMax = limit({
+  name: 'store.key-age',
+  value: 1 * dayMs,
+  unit: 'ms',
+  owner,
+  why: 'How long a key of idempotency stands for the message that was accepted with it. Clients that retry give up sooner.',
+  breach: 'the key is free for another message',
+})
+
+export const damagedKeptMax = limit({
+  name: 'store.damaged-kept',
+  value: 4,
+  unit: 'files set aside',
+  owner,
+  why: 'For whoever wants to find out what happened; a disk that goes on damaging files must not be filled with them.',
+  breach: 'the oldest is removed',
+})
+
+export const claimsMax = limit({
+  name: 'store.claims',
+  value: 20_000,
+  unit: 'keys of idempotency held',
+  owner,
+  why: 'One per request that waits for its commit, and as many commits may wait (spool.commits-waiting): × 500 B = 10 MB.',
+  breach: '503',
+})
+
+export const claimWaitersMax = limit({
+  name: 'store.claim-waiters',
+  value: 5_000,
+  unit: 'requests',
+  owner,
+  why: 'They wait for another one with the same key: only clients that repeat a request before its answer. × 500 B = 2.5 MB.',
+  breach: '503',
+})
+
+export const claimWaitMsMax = limit({
+  name: 'store.claim-wait',
+  value: 10 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'A commit takes milliseconds, a disk that is stuck may take seconds; then the client had better ask again.',
+  breach: '503',
+})
+
+export const lockWaitMsMax = limit({
+  name: 'store.lock-wait',
+  value: 250,
+  unit: 'ms',
+  owner,
+  why: 'A process or thread that is being replaced needs a moment to close its files; nothing else may hold them.',
+  breach: 'store_in_use',
+})

@@ -1,0 +1,124 @@
+/** SQLite as the day files and the catalogue use it: synchronous, in the one thread that keeps the message store, and locked for all others. */
+import { chmodSync, closeSync, openSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { PosthasteError } from '../kernel/errors.ts'
+import { lockWaitMsMax } from './limits.ts'
+
+export interface FileKind {
+  /** For messages: "day file". */
+  readonly what: string
+  readonly version: number
+  /** Creates what version 0 lacks. */
+  readonly schema: string
+  readonly synchronous: 'NORMAL' | 'FULL'
+  readonly cacheBytes: number
+}
+
+/**
+ * Opens or creates the file, mode 0600. Throws PosthasteError: `store_newer`, `store_in_use`, `store_full`, `store_failed`, `store_unreadable`; with
+ * `store_damaged` it is not a database any more. Whatever it throws, the file's rows are as they were.
+ */
+export function openFile(path: string, kind: FileKind): DatabaseSync {
+  makePrivateFile(path)
+  const database = run(path, () => new DatabaseSync(path, { timeout: lockWaitMsMax.value }))
+  try {
+    run(path, () => prepare(path, database, kind))
+  } catch (error) {
+    closeQuietly(database)
+    throw error
+  }
+  return database
+}
+
+/** SQLite gives its other files the mode of this one. */
+function makePrivateFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'a', 0o600))
+    chmodSync(path, 0o600)
+  } catch (cause) {
+    throw new PosthasteError(
+      'store_unreadable',
+      `cannot open ${path}: ${(cause as Error).message}`,
+      'Make the directory and the file belong to the user that runs posthaste, and see that its disk has room.',
+      { exitCode: 73, cause },
+    )
+  }
+}
+
+function prepare(path: string, database: DatabaseSync, { what, version, schema, synchronous, cacheBytes }: FileKind) {
+  // Before the journal mode: a write-ahead log that only one opener uses needs no shared memory.
+  database.exec('PRAGMA locking_mode = EXCLUSIVE')
+  const found = numberOf(database, 'PRAGMA user_version')
+  if (found > version) {
+    throw new PosthasteError(
+      'store_newer',
+      `${path} is a ${what} of version ${found}, and this program knows up to ${version}`,
+      'Run the newer posthaste again, or move the directory of the message store away to begin a new one.',
+      { exitCode: 78 },
+    )
+  }
+  database.exec('PRAGMA journal_mode = WAL')
+  database.exec(`PRAGMA synchronous = ${synchronous}`)
+  // SQLite forgets errors of the checkpoints that it makes by itself, and then the next one would seem to have succeeded.
+  database.exec('PRAGMA wal_autocheckpoint = 0')
+  database.exec(`PRAGMA cache_size = ${-Math.ceil(cacheBytes / 1024)}`)
+  if (found === version) return
+  database.exec(`BEGIN IMMEDIATE; ${schema}; PRAGMA user_version = ${version}; COMMIT`)
+}
+
+/** Moves what was written ahead into the file itself, and fsyncs both: what was committed before survives a power cut. */
+export function checkpoint(path: string, database: DatabaseSync): void {
+  const row = run(path, () => database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get())
+  if (row?.['busy'] === 0 && row['log'] === row['checkpointed']) return
+  throw new PosthasteError(
+    'store_failed',
+    `${path} could not be written out: ${JSON.stringify(row)}`,
+    'Look for other programs that have the file open.',
+    { exitCode: 74 },
+  )
+}
+
+/** After a failure there is nothing that closing could add. */
+export function closeQuietly(database: DatabaseSync): void {
+  try {
+    database.close()
+  } catch {
+    // The failure that led here is the one to tell of.
+  }
+}
+
+export function numberOf(database: DatabaseSync, sql: string): number {
+  return Number(Object.values(database.prepare(sql).get() ?? {})[0] ?? 0)
+}
+
+export function run<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw explained(path, error)
+  }
+}
+
+/** By SQLite's primary result codes (https://sqlite.org/rescode.html). */
+const explanations: ReadonlyMap<number, readonly [code: string, what: string, cure: string, exitCode: number]> =
+  new Map([
+    [5, ['store_in_use', 'is in use', 'Stop the other posthaste that runs on this data directory.', 69]],
+    [6, ['store_in_use', 'is in use', 'Stop the other posthaste that runs on this data directory.', 69]],
+    [8, ['store_unreadable', 'may not be written', 'Make it writable for the user that runs posthaste.', 73]],
+    [10, ['store_failed', 'cannot be read or written', 'Look for errors of the disk in the system log.', 74]],
+    [11, ['store_damaged', 'is damaged', 'Start again: it is set aside, and read again from the logs.', 74]],
+    [13, ['store_full', 'has no room left on its disk', 'Free some space, or lower store.size_max.', 74]],
+    [14, ['store_unreadable', 'cannot be opened', 'Make it belong to the user that runs posthaste.', 73]],
+    [26, ['store_damaged', 'is not a database', 'Start again: it is set aside, and read again from the logs.', 74]],
+  ])
+
+/** Anything else is our mistake, and stays what it is. */
+export function explained(path: string, error: unknown): unknown {
+  const number = (error as { errcode?: number }).errcode
+  const explanation = number === undefined ? undefined : explanations.get(number & 0xff)
+  if (explanation === undefined) return error
+  const [code, what, cure, exitCode] = explanation
+  return new PosthasteError(code, `${path} ${what} (${(error as Error).message})`, cure, { exitCode, cause: error })
+}
+
+export const isDamage = (error: unknown): boolean => error instanceof PosthasteError && error.code === 'store_damaged'

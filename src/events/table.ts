@@ -1,0 +1,256 @@
+/** The message store over its files. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from '../kernel/clock.ts'
+import { PosthasteError } from '../kernel/errors.ts'
+import { uuidBytes } from '../kernel/ids.ts'
+import type { Random } from '../kernel/random.ts'
+import { formatBytes } from '../kernel/units.ts'
+import type { SubmissionFacts } from '../model/submission.ts'
+import { BadCursor, type MessagePage, type MessageQuery, type MessageRecord } from '../ports/message-store.ts'
+import { Catalogue } from './catalogue.ts'
+import { Cursors } from './cursor.ts'
+import { forgetOldDamage, setAside } from './damage.ts'
+import { sizeOf } from './day-file.ts'
+import { DayFiles, dayName, dayOf } from './day-files.ts'
+import { keyMsMax } from './limits.ts'
+import type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
+import { listMessages } from './search.ts'
+import type { Day } from './spans.ts'
+import { explained, isDamage } from './sqlite.ts'
+
+export interface StoreOptions {
+  readonly directory: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Whole days of UTC, besides today. */
+  readonly retentionDays: number
+  /** What all days may take together; today and yesterday stay whatever they take. */
+  readonly bytesMax: number
+  /** What an operator should know, as a sentence: a file was damaged, days were dropped to make room. */
+  readonly onProblem: (text: string) => void
+}
+
+/**
+ * Opens or creates the store. What is damaged is set aside and told to `onProblem`; then the positions are those of the logs' beginnings, so that
+ * what they still have is read again. Throws PosthasteError: `store_newer`, `store_in_use`, `store_full`, `store_failed`, `store_unreadable`.
+ */
+export function openMessageStore(options: StoreOptions): MessageTable {
+  makeDirectory(options.directory)
+  const { catalogue, isNew } = openCatalogue(options)
+  try {
+    let damaged = isNew
+    const files = DayFiles.open(options.directory, (kept, error) => {
+      damaged = true
+      options.onProblem(
+        `${error.message}. It is kept as ${kept}; its messages are read again as far as the logs go back, older ones cannot be asked for.`,
+      )
+    })
+    if (damaged) catalogue.writePositions(new Map())
+    forgetOldDamage(options.directory)
+    return new MessageStoreTable(options, catalogue, files)
+  } catch (error) {
+    catalogue.close()
+    throw error
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw new PosthasteError(
+      'store_unreadable',
+      `cannot make ${directory}: ${(cause as Error).message}`,
+      'Make its parent directory belong to the user that runs posthaste.',
+      { exitCode: 73, cause },
+    )
+  }
+}
+
+/** It locks the whole store: a second opener is refused here, before it has touched a day. */
+function openCatalogue({ directory, onProblem }: StoreOptions): { catalogue: Catalogue; isNew: boolean } {
+  const path = join(directory, 'catalogue.sqlite')
+  try {
+    const catalogue = new Catalogue(path)
+    return { catalogue, isNew: false }
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    const kept = setAside(path)
+    onProblem(`${(error as Error).message}. It is kept as ${kept}; the logs are read again from their beginning.`)
+    return { catalogue: new Catalogue(path), isNew: true }
+  }
+}
+
+class MessageStoreTable implements MessageTable {
+  readonly positions: ReadonlyMap<string, number>
+  readonly #options: StoreOptions
+  readonly #catalogue: Catalogue
+  readonly #files: DayFiles
+  readonly #cursors: Cursors
+  #outcomesIgnored = 0
+  #failure: unknown = null
+
+  constructor(options: StoreOptions, catalogue: Catalogue, files: DayFiles) {
+    this.#options = options
+    this.#catalogue = catalogue
+    this.#files = files
+    this.positions = catalogue.readPositions()
+    this.#cursors = new Cursors(catalogue.cursorSecret(options.random))
+  }
+
+  submission(number: number, head: MessageHead, facts: SubmissionFacts): void {
+    this.#check()
+    try {
+      const span = this.#files.spans.place(number, dayOf(head.acceptedAtMs))
+      this.#files.get(span.day).file.submission(number, span, head, facts)
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  outcome(number: number, outcome: AttemptOutcome): void {
+    this.#check()
+    try {
+      const span = this.#files.spans.find(number)
+      this.#outcomesIgnored +=
+        span === null ? outcome.recipients.length : this.#files.get(span.day).file.outcome(number, outcome)
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  commit(): void {
+    this.#guarded(() => this.#files.commit())
+  }
+
+  sync(positions: ReadonlyMap<string, number>): void {
+    this.#guarded(() => this.#files.sync())
+    try {
+      this.#catalogue.writePositions(positions)
+    } catch (error) {
+      this.#failure = error
+      if (isDamage(error)) this.#options.onProblem(`It is kept as ${setAside(this.#catalogue.path)}.`)
+      throw error
+    }
+  }
+
+  find(tenant: string, id: string): MessageRecord | null {
+    return this.#find(tenant, id)
+  }
+
+  findAny(id: string): MessageRecord | null {
+    return this.#find(null, id)
+  }
+
+  #find(tenant: string | null, id: string): MessageRecord | null {
+    const bytes = uuidBytes(id)
+    if (bytes === null) return null
+    const text = id.toLowerCase()
+    return this.#guarded(() => {
+      for (const day of this.#files.days) {
+        const facts = this.#files.factsOf(day)
+        if (facts === undefined || text < facts.idFirst || text > facts.idLast) continue
+        const found = this.#files.get(day).queries.find(tenant, bytes)
+        if (found !== null) return found
+      }
+      return null
+    })
+  }
+
+  list(tenant: string, query: MessageQuery): MessagePage {
+    return this.#guarded(() => listMessages(this.#files, this.#cursors, tenant, query))
+  }
+
+  key(tenant: string, key: string): KeyedMessage | null {
+    const fromMs = this.#options.clock.nowMs() - keyMsMax.value
+    return this.#guarded(() => {
+      for (const day of this.#files.days) {
+        if ((this.#files.factsOf(day)?.acceptedLastMs ?? 0) < fromMs) continue
+        const found = this.#files.get(day).queries.key(tenant, key, fromMs)
+        if (found !== null) return found
+      }
+      return null
+    })
+  }
+
+  prune(): readonly string[] {
+    const { clock, retentionDays, bytesMax, onProblem } = this.#options
+    const today = dayOf(clock.nowMs())
+    return this.#guarded(() => {
+      const days = [...this.#files.days].reverse()
+      const old = days.filter((day) => day < today - retentionDays)
+      for (const day of old) this.#files.remove(day)
+      const tooMany: Day[] = []
+      let bytes = this.#bytes()
+      for (const day of days) {
+        if (bytes <= bytesMax || day >= today - 1) break
+        if (old.includes(day)) continue
+        bytes -= this.#files.bytesOf(day)
+        this.#files.remove(day)
+        tooMany.push(day)
+      }
+      if (tooMany.length > 0) {
+        onProblem(
+          `Messages of ${tooMany.map(dayName).join(', ')} were dropped, because store.size_max is ${formatBytes(bytesMax)}.`,
+        )
+      }
+      return [...old, ...tooMany].map(dayName)
+    })
+  }
+
+  figures(): StoreFigures {
+    const { days } = this.#files
+    return {
+      messages: days.reduce((sum, day) => sum + (this.#files.factsOf(day)?.messages ?? 0), 0),
+      days: days.length,
+      bytes: this.#bytes() + sizeOf(this.#catalogue.path),
+      outcomesIgnored: this.#outcomesIgnored,
+    }
+  }
+
+  #bytes(): number {
+    return this.#files.days.reduce((sum, day) => sum + this.#files.bytesOf(day), 0)
+  }
+
+  close(): void {
+    try {
+      if (this.#failure === null) this.#files.close()
+      else this.#files.abandon()
+    } finally {
+      this.#catalogue.close()
+    }
+  }
+
+  #check(): void {
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  #guarded<T>(work: () => T): T {
+    this.#check()
+    try {
+      return work()
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  /**
+   * Nobody knows what of the open transactions is there: all of it comes again from the logs. A damaged day goes out of the way, and then the logs are
+   * read from their beginning.
+   */
+  #failed(error: unknown): unknown {
+    if (error instanceof BadCursor) return error
+    const { day, path } = this.#files.inUse
+    const failure = explained(path, error)
+    this.#failure = failure
+    if (isDamage(failure)) {
+      this.#catalogue.writePositions(new Map())
+      const kept = this.#files.setAside(day)
+      this.#options.onProblem(
+        `${(failure as Error).message}. It is kept as ${kept}; its messages are read again as far as the logs go back.`,
+      )
+    }
+    return failure
+  }
+}
