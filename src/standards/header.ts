@@ -10,6 +10,7 @@
  * Lines end in CRLF only. The block ends at the first line that is neither a field nor the continuation of one: the empty
  * line, or a line that a sloppy client wrote without any.
  */
+import { fromMailboxesMax } from './limits.ts'
 import { MailboxScanner } from './mailbox.ts'
 
 const tab = 0x09
@@ -168,7 +169,7 @@ function firstMailbox(header: Buffer, { valueStart, end }: FieldSpan): MailboxSc
   return mailbox
 }
 
-/** All mailboxes of the first From field, as `fromAddress` has the first one; null when something in it is left in doubt. */
+/** All mailboxes of the first From field, as `fromAddress` has the first one; null when something in it is left in doubt, or they are too many. */
 export function fromAddresses(header: Buffer): string[] | null {
   const field = new FieldScanner(header)
   const addresses: string[] = []
@@ -176,7 +177,7 @@ export function fromAddresses(header: Buffer): string[] | null {
     if (field.nameEnd - field.nameStart !== 4 || !nameIs(header, field.nameStart, 'from')) continue
     const mailbox = new MailboxScanner(header, field.valueStart, field.end)
     while (mailbox.next()) {
-      if (mailbox.domain === '') return null
+      if (mailbox.domain === '' || addresses.length === fromMailboxesMax.value) return null
       addresses.push(mailbox.address)
     }
     break

@@ -6,7 +6,7 @@ import { formats } from '../config/formats.ts'
 import { checkDkimKey } from '../config/keys.ts'
 import { createSigner } from '../sign/sign.ts'
 import { domainName, parsePath } from './address.ts'
-import { surveyHeader } from './header.ts'
+import { fromAddresses, surveyHeader } from './header.ts'
 import * as limits from './limits.ts'
 
 const around = (value: number): [number, number, number] => [value - 1, value, value + 1]
@@ -54,6 +54,14 @@ test('limit domain.name: 253 characters are a name in a From field, in DNS and i
     assert.equal(found, passes ? domain : '')
     assert.equal(dnsName(domain), passes ? domain : null)
     assert.equal(formats.domain(domain).ok, passes)
+  }
+})
+
+test('limit header.from-mailboxes: of 50 each is judged, 51 are nobody’s', () => {
+  for (const count of around(limits.fromMailboxesMax.value)) {
+    const mailboxes = Array.from({ length: count }, (_, i) => `a${i}@example.com`)
+    const read = fromAddresses(Buffer.from(`From: ${mailboxes.join(',\r\n ')}\r\n\r\n`))
+    assert.deepEqual(read, count <= limits.fromMailboxesMax.value ? mailboxes : null)
   }
 })
 

@@ -85,6 +85,15 @@ export const headerNameCharactersMax = limit({
   breach: 'header_name_invalid',
 })
 
+export const fromMailboxesMax = limit({
+  name: 'header.from-mailboxes',
+  value: 50,
+  unit: 'mailboxes in From',
+  owner,
+  why: 'Each of them must be one that the client may send as, 2 µs apiece. More than one is rare, and more than a few is nobody’s mail.',
+  breach: '550 5.7.1, except for clients that may send as anybody',
+})
+
 export const charsetChangesMax = limit({
   name: 'mime.charset-changes',
   value: 16,
