@@ -14,6 +14,7 @@ import * as modelLimits from '../model/limits.ts'
 import { routeLimits } from '../route/route.ts'
 import { sandboxLimits } from '../sandbox/sandbox.ts'
 import { shapeLimits, slotBytes } from '../shape/shape.ts'
+import { signLimits } from '../sign/sign.ts'
 import { spoolLimits } from '../spool/spool.ts'
 import * as standardsLimits from '../standards/limits.ts'
 import { tenancyLimits } from '../tenancy/tenancy.ts'
@@ -29,6 +30,7 @@ const owners = [
   'adapters/dns',
   'shape',
   'compose',
+  'sign',
   'deliver',
   'events',
   'model',
@@ -60,6 +62,7 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
   dnsLimits,
   shapeLimits,
   composeLimits,
+  signLimits,
   deliverLimits,
   eventsLimits,
   modelLimits,

@@ -71,7 +71,7 @@ export interface SendingDomain {
   readonly record: { readonly name: string; readonly value: string }
   readonly createdMs: number
   readonly verifiedMs: number | null
-  /** The oldest first: one that another has followed, the one that signs, one that waits for its record. Each may be missing. */
+  /** In this order: one that another has followed, the one that signs, one that waits for its record. Each may be missing. */
   readonly keys: readonly DomainKey[]
 }
 

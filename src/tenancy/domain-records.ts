@@ -44,7 +44,7 @@ export function wantedRecords(domain: SendingDomain, hostname: string): WantedRe
       purpose: 'spf',
       name: domain.domain,
       type: 'TXT',
-      value: `v=spf1 a:${hostname} ~all`,
+      value: `v=spf1 a:${hostname.toLowerCase()} ~all`,
       needed: false,
       keyId: null,
     },

@@ -117,3 +117,52 @@ test('sender: a link is mailed, and the list says whether it was used', async (t
   assert.match((await run('sender', 'list', 'acme')).out, /ann@gmail\.example .*no; its link works until/)
   assert.match((await run('sender', 'remove', 'acme', 'ann@gmail.example')).out, /is removed/)
 })
+
+test('domain: records to publish, exit code 1 until it is verified, and a key that is exchanged', async (t) => {
+  const { run, directory, txt } = await world(t)
+  const { id } = await directory.createTenant('acme')
+  assert.match((await run('domain', 'list', 'acme')).out, /^There is no domain yet/)
+  const added = await run('domain', 'add', 'acme', 'example.com', '--subdomains')
+  assert.equal(added.code, 0)
+  assert.match(
+    added.out,
+    new RegExp(
+      [
+        '^example\\.com with subdomains: NOT VERIFIED\n\nProof that the domain is yours: missing',
+        '  name   _posthaste\\.example\\.com\n  type   TXT\n  value  posthaste-verification=[0-9a-f]{40}\n',
+        'DKIM: mail is signed once this is there: missing\n  name   ph\\d{6}-\\w{4}\\._domainkey\\.example\\.com',
+        'SPF: who may send \\(a suggestion\\): missing\n  name   example\\.com\n  type   TXT\n  value  v=spf1 a:mail\\.example\\.com ~all',
+        'DMARC: [^\n]*\n  name   _dmarc\\.example\\.com\n  type   TXT\n  value  v=DMARC1; p=none\n',
+        'When they are published: posthaste domain verify [0-9a-f-]{36} example\\.com\n$',
+      ].join('[^]*'),
+    ),
+  )
+  const [domain] = await directory.listDomains(id)
+  assert.ok(domain)
+  txt.set(domain.record.name, ['posthaste-verification=\u001b[31mother'])
+  const differs = await run('domain', 'verify', 'acme', 'example.com')
+  assert.equal(differs.code, 1)
+  assert.match(
+    differs.out,
+    /differs; this is the proof of another tenant\n[^]*  there  posthaste-verification=\\u001b\[31mother\n/,
+  )
+  assert.equal((await run('domain', 'verify', 'acme', 'example.com', '--json')).code, 1)
+
+  txt.set(domain.record.name, [domain.record.value])
+  const [key] = domain.keys
+  txt.set(key?.record.name ?? '', [key?.record.value ?? ''])
+  const verified = await run('domain', 'verify', 'acme', 'example.com')
+  assert.equal(verified.code, 0)
+  assert.match(verified.out, /^example\.com with subdomains: verified since /)
+  assert.ok(!verified.out.includes('When they are published'))
+  assert.match((await run('domain', 'list', 'acme')).out, new RegExp(`example\\.com .* ${key?.selector}\\n$`))
+
+  await run('domain', 'rotate-key', 'acme', 'example.com')
+  const next = (await directory.listDomains(id))[0]?.keys.at(-1)
+  txt.set(next?.record.name ?? '', [next?.record.value ?? ''])
+  const exchanged = await run('domain', 'verify', 'acme', 'example.com')
+  assert.match(exchanged.out, new RegExp(`The record of the key ${key?.selector} may leave the DNS a week after `))
+  assert.equal(JSON.parse((await run('domain', 'show', 'acme', 'example.com', '--json')).out).dkim_keys.length, 2)
+  assert.match((await run('domain', 'remove', 'acme', 'example.com')).out, /^Domain example\.com is removed/)
+  assert.equal((await run('domain', 'show', 'acme', 'example.com')).code, 1)
+})

@@ -263,6 +263,93 @@ test('too many, busy and broken are told apart', async (t) => {
   assert.equal(errors.length, 2)
 })
 
+interface Seen {
+  readonly purpose: string
+  readonly name: string
+  readonly value: string
+  readonly state: string
+  readonly note: string
+  readonly found: readonly string[]
+}
+
+const states = ({ body }: Answered): string[] =>
+  (body.records as Seen[]).map(({ purpose, state }) => `${purpose} ${state}`)
+const recordOf = ({ body }: Answered, purpose: string): Seen =>
+  (body.records as Seen[]).findLast((record) => record.purpose === purpose) as Seen
+
+test('a domain: its records to publish, what the world sees of them, and what is proven by that', async (t) => {
+  const { call, directory, txt } = await adminRig(t)
+  await directory.createTenant('acme')
+  const added = await call('POST', '/tenants/acme/domains', { domain: 'Example.COM', subdomains: true })
+  assert.equal(added.status, 201)
+  assert.deepEqual([added.body.domain, added.body.verified, added.body.subdomains], ['example.com', false, true])
+  assert.deepEqual(states(added), ['ownership missing', 'dkim missing', 'spf missing', 'dmarc missing'])
+  assert.deepEqual(
+    (added.body.records as Seen[]).map(({ name }) => name.replace(/^ph\d{6}-\w{4}/, 'ph')),
+    ['_posthaste.example.com', 'ph._domainkey.example.com', 'example.com', '_dmarc.example.com'],
+  )
+  assert.ok(!JSON.stringify(added.body).includes('PRIVATE'))
+  const path = '/tenants/acme/domains/example.com'
+  const still = await call('POST', `${path}/verify`)
+  assert.deepEqual([still.status, still.body.verified], [200, false])
+
+  const [proof, dkim] = [recordOf(added, 'ownership'), recordOf(added, 'dkim')]
+  txt.set(proof.name, ['posthaste-verification=of-another', 'something else'])
+  txt.set(dkim.name, ['v=DKIM1; p=AAAA'])
+  txt.set('example.com', ['google-site-verification=1', 'v=spf1 include:_spf.example.net ~all'])
+  txt.set('_dmarc.example.com', { kind: 'temporary', reason: 'SERVFAIL' })
+  const wrong = await call('POST', `${path}/verify`, {})
+  assert.deepEqual(states(wrong), ['ownership differs', 'dkim differs', 'spf differs', 'dmarc unknown'])
+  assert.deepEqual(recordOf(wrong, 'ownership').found, ['posthaste-verification=of-another'])
+  assert.match(recordOf(wrong, 'spf').note, /a:mail\.example\.com/)
+  assert.equal(wrong.body.verified, false)
+
+  txt.set(proof.name, ['posthaste-verification=of-another', proof.value])
+  txt.set(dkim.name, [dkim.value])
+  txt.set('example.com', ['v=spf1 a:mail.example.com -all'])
+  txt.set('_dmarc.example.com', ['v=DMARC1; p=reject'])
+  // To look changes nothing.
+  const shown = await call('GET', path)
+  assert.deepEqual(states(shown), ['ownership found', 'dkim found', 'spf found', 'dmarc found'])
+  assert.equal(shown.body.verified, false)
+  const verified = await call('POST', `${path}/verify`)
+  assert.deepEqual([verified.body.verified, verified.body.dkim_keys[0].state], [true, 'signs'])
+  assert.equal(directory.snapshot().preparing[0]?.domains[0]?.key?.selector, dkim.name.split('.')[0])
+
+  // Taken out again: what was proven once stays so, and people see what is missing.
+  txt.delete(proof.name)
+  const later = await call('POST', `${path}/verify`)
+  assert.deepEqual([later.body.verified, recordOf(later, 'ownership').state], [true, 'missing'])
+
+  const rotated = await call('POST', `${path}/rotate-key`)
+  const next = recordOf(rotated, 'dkim')
+  assert.notEqual(next.name, dkim.name)
+  assert.deepEqual(states(rotated).slice(1, 3), ['dkim found', 'dkim missing'])
+  assert.deepEqual(codeOf(await call('POST', `${path}/rotate-key`)), [409, 'domain_key_taken'])
+  txt.set(next.name, [next.value])
+  const after = await call('POST', `${path}/verify`)
+  assert.deepEqual(
+    after.body.dkim_keys.map(({ state }: { state: string }) => state),
+    ['retired', 'signs'],
+  )
+  assert.equal(recordOf(after, 'dkim').name, next.name)
+
+  assert.equal((await call('GET', '/tenants/acme/domains')).body.domains.length, 1)
+  assert.equal((await call('DELETE', '/tenants/acme/domains/EXAMPLE.com')).body.domain, 'example.com')
+  assert.deepEqual(codeOf(await call('GET', path)), [404, 'domain_unknown'])
+})
+
+test('a domain that another tenant has verified is refused, with the reason', async (t) => {
+  const { call, directory, txt } = await adminRig(t)
+  const one = await directory.createTenant('one')
+  const { id, record } = await directory.addDomain(one.id, { domain: 'example.com' })
+  await directory.verifyDomain(one.id, id, [record.value])
+  await directory.createTenant('two')
+  const proof = recordOf(await call('POST', '/tenants/two/domains', { domain: 'example.com' }), 'ownership')
+  txt.set(proof.name, [record.value, proof.value])
+  assert.deepEqual(codeOf(await call('POST', '/tenants/two/domains/example.com/verify')), [409, 'domain_taken'])
+})
+
 test('a sender is mailed a link that the API does not show, and proven by it', async (t) => {
   const { call, directory, mailed, outbox } = await adminRig(t)
   await directory.createTenant('acme')

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { hash } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -11,6 +11,7 @@ import { systemRandom } from '../../kernel/random.ts'
 import { dayMs } from '../../kernel/units.ts'
 import { InvalidValue } from '../../ports/directory.ts'
 import { type DirectorySchema, openDirectory } from './directory.ts'
+import { makeRsaKey } from './domain-keys.ts'
 import { migrate, type Migration, migrations } from './migrations.ts'
 
 const plain = { clock: new VirtualClock(), random: systemRandom, fileTenants: [] }
@@ -279,4 +280,88 @@ test('a step that fails leaves the version before it, and the next start goes on
   power = true
   for (let start = 0; start < 2; start++) await migrate(db, plain.clock, [...migrations, step])
   assert.equal((await versions.execute()).length, 3)
+})
+
+test('a DKIM key waits for its record, signs, and is followed by another without a gap', async (t) => {
+  const { directory, clock } = await directoryRig(t)
+  const tenant = await directory.createTenant('one')
+  const signing = () => directory.snapshot().preparing[0]?.domains[0]?.key ?? null
+  const domain = await directory.addDomain(tenant.id, { domain: 'example.com' })
+  const [first] = domain.keys
+  assert.ok(first)
+  assert.match(first.record.name, /^ph202311-[a-z2-7]{4}\._domainkey\.example\.com$/)
+  assert.match(first.record.value, /^v=DKIM1; k=rsa; p=MIIB[\w+/]+=*$/)
+  await directory.verifyDomain(tenant.id, domain.id, [domain.record.value])
+  assert.equal(signing(), null)
+
+  const prove = (keyId: string, ...records: readonly string[]) =>
+    directory.proveKey(tenant.id, domain.id, keyId, records)
+  const { value } = first.record
+  for (const records of [[], ['v=DKIM1; k=rsa; p='], [value, value], [value.replace('DKIM1', 'DKIM2')], ['p=x']])
+    await assert.rejects(prove(first.id, ...records), { code: 'domain_key_unproven' })
+  await assert.rejects(prove('nothing', value), { code: 'domain_key_unknown' })
+  // As some panels publish it: without v= and k=, the key in pieces.
+  await prove(first.id, `p=${value.slice(value.indexOf('MIIB'), 60)} \t${value.slice(60)} ;`)
+  assert.deepEqual(signing()?.selector, first.selector)
+  assert.match(signing()?.privateKeyPem ?? '', /^-----BEGIN PRIVATE KEY-----/)
+  assert.ok(!JSON.stringify(directory.snapshot().intake).includes('PRIVATE KEY'))
+  assert.ok(!JSON.stringify(await directory.listDomains(tenant.id)).includes('PRIVATE KEY'))
+
+  await assert.rejects(directory.rotateKey(tenant.id, 'nothing'), { code: 'domain_unknown' })
+  const second = (await directory.rotateKey(tenant.id, domain.id)).keys.at(-1)
+  assert.ok(second && second.selector !== first.selector)
+  await assert.rejects(directory.rotateKey(tenant.id, domain.id), { code: 'domain_key_taken' })
+  assert.equal(signing()?.id, first.id)
+  clock.advance(dayMs)
+  const { keys } = await prove(second.id, second.record.value)
+  assert.deepEqual(
+    keys.map(({ id, retiredMs }) => [id, retiredMs]),
+    [
+      [first.id, clock.nowMs()],
+      [second.id, null],
+    ],
+  )
+  assert.equal(signing()?.id, second.id)
+  assert.deepEqual((await prove(second.id, second.record.value)).keys, keys)
+  // A third one: the first is forgotten.
+  clock.advance(1)
+  const third = (await directory.rotateKey(tenant.id, domain.id)).keys.at(-1)
+  assert.ok(third)
+  const last = await prove(third.id, third.record.value)
+  assert.deepEqual(
+    last.keys.map(({ id }) => id),
+    [second.id, third.id],
+  )
+  assert.deepEqual((await directory.removeDomain(tenant.id, domain.id)).withdrawn.keys, last.keys)
+  assert.deepEqual(directory.snapshot().preparing[0]?.domains, [])
+})
+
+test('the private half of a retired key is in no row', async (t) => {
+  const pems = [0, 1].map(() => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
+  const texts = pems.map((key) => String(key.export({ type: 'pkcs8', format: 'pem' })))
+  let made = 0
+  const { directory, db } = await directoryRig(t, [], async () => texts[made++] as string)
+  const { id } = await directory.createTenant('one')
+  const domain = await directory.addDomain(id, { domain: 'example.com' })
+  const proveLast = async (keys: typeof domain.keys) => {
+    const key = keys.at(-1)
+    await directory.proveKey(id, domain.id, key?.id ?? '', [key?.record.value ?? ''])
+  }
+  await proveLast(domain.keys)
+  await proveLast((await directory.rotateKey(id, domain.id)).keys)
+  const rows = await db
+    .selectFrom('domain_keys')
+    .select('private_key_pem')
+    .orderBy('proven_ms')
+    .orderBy('retired_ms', 'desc')
+    .execute()
+  assert.deepEqual(
+    rows.map(({ private_key_pem }) => private_key_pem),
+    ['', texts[1]],
+  )
+})
+
+test('keys that we make are RSA of 2048 bits', async () => {
+  const key = createPrivateKey(await makeRsaKey())
+  assert.deepEqual([key.asymmetricKeyType, key.asymmetricKeyDetails?.modulusLength], ['rsa', 2048])
 })

@@ -39,19 +39,20 @@ export function domainKeyOf(row: DomainKeyRow, domain: string): DomainKey {
   }
 }
 
-/** Of one domain, or of all that the tenant has; the oldest first. */
+/** Of one domain, or of all that the tenant has: retired ones first, then those that sign, then those that wait. */
 export async function domainKeys(
   db: DirectoryDatabase | DirectoryTransaction,
   tenantId: string,
   domainId: string | null = null,
 ): Promise<DomainKeyRow[]> {
-  return await db
+  const rows = await db
     .selectFrom('domain_keys')
     .selectAll()
     .where('tenant_id', '=', tenantId)
     .$if(domainId !== null, (query) => query.where('domain_id', '=', domainId as string))
-    .orderBy('id')
     .execute()
+  const rank = (row: DomainKeyRow): number => (row.retired_ms !== null ? 0 : row.proven_ms !== null ? 1 : 2)
+  return rows.sort((one, other) => rank(one) - rank(other))
 }
 
 export async function addDomainKey(change: Change, domainId: string, privateKeyPem: string): Promise<void> {

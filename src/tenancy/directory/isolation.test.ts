@@ -31,6 +31,8 @@ const verbs: Readonly<Record<Kind, Verbs>> = {
     list: (directory, tenant) => directory.listDomains(tenant),
     touch: [
       (directory, tenant, id) => directory.verifyDomain(tenant, id, []),
+      (directory, tenant, id) => directory.rotateKey(tenant, id),
+      (directory, tenant, id) => directory.proveKey(tenant, id, id, []),
       (directory, tenant, id) => directory.removeDomain(tenant, id),
     ],
   },
