@@ -338,7 +338,7 @@ test('a DKIM key waits for its record, signs, and is followed by another without
 
 test('the private half of a retired key is in no row', async (t) => {
   const pems = [0, 1].map(() => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
-  const texts = pems.map((key) => String(key.export({ type: 'pkcs8', format: 'pem' })))
+  const texts = pems.map((key) => key.export({ type: 'pkcs8', format: 'pem' }))
   let made = 0
   const { directory, db } = await directoryRig(t, [], async () => texts[made++] as string)
   const { id } = await directory.createTenant('one')
