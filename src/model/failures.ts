@@ -153,7 +153,11 @@ export const httpFailures = {
   recipientsMissing: onlyHttp('recipients_missing', 422, 'the message has no recipient'),
   addressInvalid: onlyHttp('address_invalid', 422, 'an address is malformed'),
   base64Invalid: onlyHttp('base64_invalid', 422, 'the content is not base64'),
-  parameterInvalid: onlyHttp('parameter_invalid', 400, 'a query parameter is unknown or has a value that it cannot have'),
+  parameterInvalid: onlyHttp(
+    'parameter_invalid',
+    400,
+    'a query parameter is unknown or has a value that it cannot have',
+  ),
   cursorInvalid: onlyHttp('cursor_invalid', 400, 'the cursor is not one that was given for this list'),
   idempotencyKeyInvalid: onlyHttp('idempotency_key_invalid', 400, 'the Idempotency-Key cannot be used'),
   messageUnknown: onlyHttp('message_unknown', 404, 'there is no message with this id'),

@@ -20,11 +20,14 @@ async function claimFirst(session: Session, message: IncomingMessage, store: Mes
   const claim = await claimOf(session, message, store)
   // The client may have gone meanwhile, and the message with it.
   const waiting = session.message === message
-  if (claim?.kind === 'new') {
-    if (!waiting) return store.release(claim.claim)
+  const current = waiting && session.current
+  if (claim?.kind === 'new' && current) {
     message.claim = claim.claim
-    session.commit(message)
-  } else if (!waiting) return
+    return session.commit(message)
+  }
+  if (claim?.kind === 'new') store.release(claim.claim)
+  if (!waiting) return
+  if (!current) session.refused(failures.authenticationRevoked)
   else if (claim === null) session.refused(failures.storeUnavailable)
   else if (claim.kind === 'same') session.repeated(claim.id)
   else session.refused(failures.idempotencyConflict)

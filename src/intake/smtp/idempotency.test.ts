@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { condition } from '../../../test/support/condition.ts'
 import type { SmtpClient } from '../../../test/support/smtp-client.ts'
-import { type SmtpRig, startRig } from '../../../test/support/smtp-rig.ts'
+import { fileClients, type SmtpRig, startRig } from '../../../test/support/smtp-rig.ts'
 import { failures } from '../../model/failures.ts'
 import { type Claim, type MessageStore, StoreUnavailable } from '../../ports/message-store.ts'
 
@@ -117,6 +117,24 @@ test('a client that goes while its key is claimed leaves nothing behind', async 
   open()
   await condition(() => store.released.length === 1)
   assert.equal(rig.spool.committed.length, 0)
+})
+
+test('a login that is revoked while its key is claimed hands nothing over', async (t) => {
+  const store = new FakeStore()
+  let current = true
+  const rig = await startRig(t, { store, clients: { ...fileClients, isCurrent: () => current } })
+  store.rig = rig
+  let open = (): void => {}
+  store.gate = new Promise((resolve) => (open = resolve))
+  const client = await rig.hello()
+  await client.commands('MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'DATA')
+  client.send(`${content('k1')}.\r\n`)
+  await condition(() => store.asked.length === 1)
+  current = false
+  open()
+  assert.equal((await client.reply()).codes, '421 4.7.0')
+  assert.equal(await client.closed(), '')
+  assert.deepEqual([rig.spool.committed.length, rig.spool.open, store.released], [0, 0, [1]])
 })
 
 test('a client that goes while its message is committed has it accepted, and its key released', async (t) => {

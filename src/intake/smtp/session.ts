@@ -172,6 +172,11 @@ export class Session implements MessageOwner, Mortal {
     return (this.client as Client).tenant
   }
 
+  /** What was revoked since MAIL hands nothing over any more. */
+  get current(): boolean {
+    return this.server.clients.isCurrent(this.client as Client)
+  }
+
   get credentialId(): string {
     return (this.client as Client).credentialId ?? ''
   }
@@ -442,9 +447,7 @@ export class Session implements MessageOwner, Mortal {
 
   #endOfContent(message: IncomingMessage): void {
     this.#progress = true
-    // What was revoked since MAIL hands nothing over any more.
-    const current = this.server.clients.isCurrent(this.client as Client)
-    const verdict = current ? message.verdict() : failures.authenticationRevoked
+    const verdict = this.current ? message.verdict() : failures.authenticationRevoked
     if (verdict !== null) return this.#refuseMessage(verdict)
     this.phase = 'commit'
     this.#spoolFull = false
