@@ -2,6 +2,7 @@
  * `npm run bench -- <name> [options]`. Each benchmark measures our engine, and where there is a peer the peer beside it in the same run, and reports
  * medians and ratios; none of them passes or fails a test. Times on a shared machine are noise, ratios are not.
  */
+import { acceptBenchmark } from './accept.ts'
 import { largeBenchmark } from './large.ts'
 import { latencyBenchmark } from './latency.ts'
 import { profileBenchmark } from './profile.ts'
@@ -9,6 +10,7 @@ import { queueBenchmark } from './queue.ts'
 import { relayBenchmark } from './relay.ts'
 import { sessionsBenchmark } from './sessions.ts'
 import { soakBenchmark } from './soak.ts'
+import { statusBenchmark } from './status.ts'
 import { Usage } from './support/options.ts'
 import { syscallsBenchmark } from './syscalls.ts'
 
@@ -28,6 +30,17 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   [
     'latency',
     { what: 'time from MAIL to the 250 and from the 250 to delivery, at a fixed rate', run: latencyBenchmark },
+  ],
+  [
+    'accept',
+    {
+      what: 'latency and maximum of durable sends by HTTP beside a bare Fastify, and the time until delivery',
+      run: acceptBenchmark,
+    },
+  ],
+  [
+    'status',
+    { what: 'latency of status questions while mail is accepted, none unknown or backwards', run: statusBenchmark },
   ],
   ['large', { what: 'memory while many clients send 50 MB each', run: largeBenchmark }],
   ['syscalls', { what: 'system calls, commits, bytes and copies per message', run: syscallsBenchmark }],

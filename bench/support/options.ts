@@ -114,7 +114,7 @@ function parseStrings(
 
 function helpOf(benchmark: string, options: Readonly<Record<string, Option<unknown>>>): string {
   const lines = Object.entries(options).map(
-    ([name, { preset, what }]) => `  --${name.padEnd(12)} ${what}${preset === '' ? '' : ` (${preset})`}`,
+    ([name, { preset, what }]) => `  --${name.padEnd(16)} ${what}${preset === '' ? '' : ` (${preset})`}`,
   )
   return [`npm run bench -- ${benchmark} [options]`, '', ...lines].join('\n')
 }
