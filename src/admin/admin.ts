@@ -13,6 +13,7 @@
 export { createDirectoryView, type DirectoryViewOptions } from './directory-view.ts'
 export { createAdminServer, type AdminServer, type AdminServerOptions } from './http/server.ts'
 export * as adminLimits from './limits.ts'
+export { credentialLines } from './sandbox-lines.ts'
 export type { LimitTable, LimitTotal } from './limit-table.ts'
 export type {
   AttemptView,

@@ -3,7 +3,7 @@
  * are the tenant's own words.
  */
 import type { ApiKey, SendingDomain, SmtpLogin, Stream, Tenant, VerifiedSender } from '../ports/directory.ts'
-import type { DomainReport, SandboxCredentials } from './view.ts'
+import type { DomainReport } from './view.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()
 const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
@@ -93,5 +93,3 @@ export const streamWire = (stream: Stream) => ({
   defaults: stream.defaults,
   created_at: time(stream.createdMs),
 })
-
-export type SandboxCredentialsWire = SandboxCredentials

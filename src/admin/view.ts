@@ -69,6 +69,9 @@ export interface SandboxCredentials {
   readonly key: string
   readonly user: string
   readonly password: string
+  /** Where mail is taken, to say how to send some; null: nowhere. */
+  readonly smtp: { readonly address: string; readonly port: number } | null
+  readonly http: { readonly address: string; readonly port: number } | null
 }
 
 export interface EngineStatus {

@@ -166,6 +166,12 @@ export interface SigningDomain extends OwnDomain {
   readonly key: { readonly id: string; readonly selector: string; readonly privateKeyPem: string } | null
 }
 
+/** What became of a link that somebody pressed, in a form that travels between threads. */
+export type Confirmation =
+  | { readonly outcome: 'confirmed'; readonly address: string }
+  /** unknown: used, replaced or too old. taken: its domain is another tenant's by now. later: ask again. */
+  | { readonly outcome: 'unknown' | 'taken' | 'later' }
+
 /** What was taken away, and a snapshot without it. */
 export interface Withdrawal<T> {
   readonly withdrawn: T

@@ -3,6 +3,7 @@
  *
  *   receiver   a mail server that does what a script says: answers late or wrongly, throttles, drops, loses its final reply
  *   capture    a receiver that keeps everything, with five addresses that misbehave: where all mail goes in the sandbox
+ *   credentials  a tenant of the directory to try it with, whose secrets can be shown again
  *   source     a client that loads a server at a rate, with messages whose bytes are known
  *   ledger     what source and receiver swear to, durable, and the comparison of both
  *
@@ -22,6 +23,7 @@ export {
   type ListQuery,
   openCaptured,
 } from './capture/store.ts'
+export { sandboxCredentials, type SandboxSecrets } from './credentials.ts'
 export { compareLedgers, type LedgerComparison, type ReceivedRecord, type SentRecord } from './ledger/compare.ts'
 export { type Ledger, type LedgerContents, openLedger, readLedger } from './ledger/ledger.ts'
 export { loadScript } from './receiver/load-script.ts'

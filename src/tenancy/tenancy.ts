@@ -23,5 +23,6 @@ export {
   type RecordState,
   wantedRecords,
 } from './domain-records.ts'
+export { confirmLink } from './confirm-link.ts'
 export { verificationMail } from './verification-mail.ts'
 export * as tenancyLimits from './directory/limits.ts'

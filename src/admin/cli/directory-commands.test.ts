@@ -166,3 +166,32 @@ test('domain: records to publish, exit code 1 until it is verified, and a key th
   assert.match((await run('domain', 'remove', 'acme', 'example.com')).out, /^Domain example\.com is removed/)
   assert.equal((await run('domain', 'show', 'acme', 'example.com')).code, 1)
 })
+
+test('sandbox credentials: shown again whenever they are asked for, with lines to paste', async (t) => {
+  const credentials = {
+    tenant: 'demo',
+    key: 'ph_live_k',
+    user: 'demo',
+    password: 'ph_smtp_p',
+    smtp: { address: '127.0.0.1', port: 2525 },
+    http: { address: '::1', port: 8081 },
+  }
+  const { run } = await world(t, { sandboxCredentials: async () => credentials })
+  const { code, out } = await run('sandbox', 'credentials')
+  assert.equal(code, 0)
+  assert.match(out, /^tenant {4}demo\nAPI key {3}ph_live_k\nuser {6}demo\npassword {2}ph_smtp_p\n/)
+  const curl =
+    /^ {2}curl -sS http:\/\/\[::1\]:8081\/api\/v1\/emails -H 'Authorization: Bearer ph_live_k' .* -d '(.*)'$/m.exec(out)
+  assert.deepEqual(JSON.parse(curl?.[1] ?? '').to, ['you@example.net'])
+  assert.match(out, /swaks --server 127\.0\.0\.1:2525 --auth PLAIN --auth-user demo --auth-password ph_smtp_p /)
+  assert.match(
+    out,
+    /createTransport\(\{ host: '127\.0\.0\.1', port: 2525, auth: \{ user: 'demo', pass: 'ph_smtp_p' \} \}\)/,
+  )
+  assert.deepEqual(JSON.parse((await run('sandbox', 'credentials', '--json')).out), credentials)
+})
+
+test('outside the sandbox there are no credentials to be shown', async (t) => {
+  const { run } = await world(t)
+  assert.equal((await run('sandbox', 'credentials')).code, 1)
+})

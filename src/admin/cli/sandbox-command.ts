@@ -1,9 +1,10 @@
-/** `posthaste sandbox list | show | raw`: the mail that the sandbox captured. */
+/** `posthaste sandbox list | show | raw`: the mail that the sandbox captured; `sandbox credentials`: what to send some with. */
 import type { Command } from 'commander'
 import { formatBytes } from '../../kernel/units.ts'
-import type { SandboxMessage, SandboxPage } from '../view.ts'
+import { credentialLines } from '../sandbox-lines.ts'
+import type { SandboxCredentials, SandboxMessage, SandboxPage } from '../view.ts'
 import { printable, type CliContext } from './context.ts'
-import { ask, askRaw, withEngineOptions, type EngineFlags } from './engine-client.ts'
+import { ask, askRaw, tell, withEngineOptions, type EngineFlags } from './engine-client.ts'
 import { table } from './table.ts'
 
 const path = '/api/v1/admin/sandbox/messages'
@@ -15,7 +16,15 @@ interface ListFlags extends EngineFlags {
 }
 
 export function registerSandbox(program: Command, context: CliContext): void {
-  const sandbox = program.command('sandbox').description('look at the mail that the sandbox captured')
+  const sandbox = program
+    .command('sandbox')
+    .description('try it out: what to send with, and the mail that was captured')
+  withEngineOptions(sandbox.command('credentials').description('a key and a login to send with, and how to')).action(
+    async (flags: EngineFlags) => {
+      const request = { path: '/api/v1/admin/sandbox/credentials' }
+      await tell<SandboxCredentials>(context, flags, request, (answer) => credentialLines(answer).join('\n'))
+    },
+  )
   withEngineOptions(sandbox.command('list').description('newest first'))
     .option('--limit <n>', 'how many (1 to 500)')
     .option('--before <id>', 'only those captured before this one')

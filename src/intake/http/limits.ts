@@ -147,3 +147,12 @@ export const sliceBytes = limit({
   why: 'Written at a stretch, for about a millisecond; then others have their turn.',
   breach: 'it goes on in the next turn of the event loop',
 })
+
+export const formBytesMax = limit({
+  name: 'http.form',
+  value: 1 * KiB,
+  unit: 'bytes',
+  owner,
+  why: 'The form that confirms a sender holds one token of 47 characters.',
+  breach: '413',
+})
