@@ -16,6 +16,7 @@ export function announce(facts: {
   config: Config
   version: string
   smtp: readonly Place[]
+  http: readonly Place[]
   management: Place
   tokenInUse: boolean
   recovery: RecoveryReport | null
@@ -43,6 +44,12 @@ export function announce(facts: {
     )
   }
   lines.push(`  send mail to   ${facts.smtp.map(where).join(', ')} by SMTP`)
+  if (facts.http.length > 0) {
+    const urls = facts.http.map(
+      (place, i) => `http${config.http.listeners[i]?.tls === 'implicit' ? 's' : ''}://${where(place)}`,
+    )
+    lines.push(`  sending API    ${urls.join(', ')} (its reference is at /reference)`)
+  }
   lines.push(`  management     http://${where(facts.management)}${facts.tokenInUse ? ' (with the admin token)' : ''}`)
   lines.push(`  data           ${config.dataDirectory}`)
   if (config.sandbox) {

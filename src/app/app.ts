@@ -4,10 +4,11 @@
  *   main       this file: configuration, lock, admin API, supervision, drain on SIGTERM
  *   log        one per disk, blocks (log-thread.ts)
  *   scheduler  owns the queue (scheduler-thread.ts); on a small machine it also accepts and delivers
+ *   events     reads what the others have written down, keeps the message store, answers about messages (events-thread.ts)
  *   intake     as many as configured, each with its listeners and its log (intake-thread.ts)
  *   deliver    as many as configured (deliver-thread.ts); in the sandbox main also holds the capture sink
  *
- *   start   lock → spool directories → capture sink → admin API → mail threads (mail-threads.ts): recovery, listeners → "ready"
+ *   start   lock → spool directories → directory of tenants → capture sink → admin API → mail threads (mail-threads.ts): recovery, listeners → "ready"
  *   drain   listeners → transactions under way → deliveries under way → outcomes on disk → log thread → lock
  *
  * When a disk fails, the mail threads are ended, the listeners answer 421, and both are started again by normal recovery, with back-off. When the
@@ -15,7 +16,7 @@
  * and deliver threads are replaced while the others go on.
  */
 import { availableParallelism } from 'node:os'
-import { createAdminServer } from '../admin/admin.ts'
+import { createAdminServer, createDirectoryView } from '../admin/admin.ts'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { type Config, ensureAdminToken, needsAdminToken } from '../config/config.ts'
 import { systemClock } from '../kernel/clock.ts'
@@ -28,9 +29,12 @@ import { descriptorLimit, fitDescriptors } from './descriptors.ts'
 import { layoutOf } from './layout.ts'
 import { drainMsMax } from './limits.ts'
 import { openLog } from './log.ts'
+import { startDns } from './delivery.ts'
 import { sandboxView } from './sandbox-view.ts'
 import { untilSignal } from './signals.ts'
+import { StoreClient } from './store-client.ts'
 import { Supervisor } from './supervisor.ts'
+import { confirmSender, openTenants } from './tenants.ts'
 import { createView } from './view.ts'
 
 export interface AppOptions {
@@ -50,15 +54,37 @@ export async function startApp(options: AppOptions): Promise<number> {
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
   makeSpoolDirectories(disk, Math.max(1, layout.intake))
+  const directory = await openTenants(config)
   const sink = config.sandbox ? await startSink(config) : null
-  const supervisor = new Supervisor({ config, layout, log, sandboxSink: sink })
+  const store = new StoreClient(systemClock)
+  const supervisor = new Supervisor({
+    config,
+    version,
+    layout,
+    log,
+    sandboxSink: sink,
+    directory: directory.snapshot(),
+    store,
+    onConfirmSender: (token) => confirmSender(directory, token),
+  })
+  directory.onChange((snapshot) => supervisor.takeDirectory(snapshot))
   const token = needsAdminToken(config) ? ensureAdminToken(config.dataDirectory) : config.management.token
   const view = createView({
     config,
     version,
     disk,
     supervisor,
+    store,
     clock: systemClock,
+    directory: createDirectoryView({
+      directory,
+      dns: startDns(config, systemClock, systemRandom),
+      outbox: supervisor,
+      clock: systemClock,
+      random: systemRandom,
+      hostname: config.hostname,
+      publicUrl: config.http.publicUrl,
+    }),
     sandbox: sink === null ? null : sandboxView(sink),
   })
   const admin = createAdminServer(view, {
@@ -75,6 +101,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     await supervisor.stop(0)
     await admin.stop()
     await sink?.close()
+    await directory.close()
     releaseLock()
     throw error
   }
@@ -82,6 +109,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     config,
     version,
     smtp: supervisor.addresses,
+    http: supervisor.httpAddresses,
     management: admin.address,
     tokenInUse: token !== null,
     recovery: supervisor.recovery,
@@ -97,6 +125,7 @@ export async function startApp(options: AppOptions): Promise<number> {
   await supervisor.stop(exitCode === 0 ? drainMsMax.value : 0)
   await admin.stop()
   await sink?.close()
+  await directory.close()
   releaseLock()
   log.info({}, 'stopped')
   return exitCode

@@ -94,7 +94,7 @@ export class Crew {
 }
 
 /** What intake and delivery of several threads come to. */
-export function sumFigures(parts: readonly ThreadFigures[]): Required<Omit<ThreadFigures, 'queue'>> {
+export function sumFigures(parts: readonly ThreadFigures[]): Required<Pick<ThreadFigures, 'intake' | 'deliver'>> {
   const intake = { connections: 0, counters: {} as Record<string, number> }
   const deliver = { active: 0, idle: 0, counters: {} as Record<string, number> }
   for (const part of parts) {

@@ -10,10 +10,14 @@ import type { Site } from '../model/site.ts'
 import { Channel, RecordReader } from '../spool/spool.ts'
 import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
 import type { DeliverThreadData, ThreadFigures } from './exchange.ts'
+import type { ServingThread } from './serve-main.ts'
 import { readGrant, readSite, readStop, wireKinds, WireWriter } from './grant-wire.ts'
 
-export function runDeliverThread(data: DeliverThreadData, wrap?: WrapMessages): { figures(): ThreadFigures } {
-  const { config, memory, rings, hand } = data
+export function runDeliverThread(
+  data: DeliverThreadData,
+  wrap?: WrapMessages,
+): Pick<ServingThread, 'figures' | 'hear'> {
+  const { config, memory, rings, hand, directory } = data
   const clock = systemClock
   const random = systemRandom
   const counters = createDeliverCounters()
@@ -23,8 +27,9 @@ export function runDeliverThread(data: DeliverThreadData, wrap?: WrapMessages): 
   /** Grants under way, each with the one that may follow on its connection. */
   const open = new Map<number, Grant | null>()
   const channels = memory.channels.map((channel) => new Channel(channel))
-  const deliverer = startDelivery({
+  const { deliverer, takePreparing } = startDelivery({
     config,
+    directory,
     records: new RecordReader(openDisk(config.dataDirectory), channels, config.spool.segmentBytes),
     dns: startDns(config, clock, random),
     hand,
@@ -68,5 +73,12 @@ export function runDeliverThread(data: DeliverThreadData, wrap?: WrapMessages): 
     invariant(bytes[at] === wireKinds.stop, 'the scheduler sends grants, their sites, and the word to stop')
     void deliverer.stop(readStop(bytes, at)).then(() => reports.send(wire.bytes, wire.over()))
   })
-  return { figures: () => ({ deliver: { ...deliverer.connections(), counters: { ...counters } } }) }
+  return {
+    figures: () => ({ deliver: { ...deliverer.connections(), counters: { ...counters } } }),
+    hear(message) {
+      if (message.kind !== 'directory') return null
+      if (message.preparing !== undefined) takePreparing(message.preparing)
+      return { kind: 'took', ask: message.ask }
+    },
+  }
 }

@@ -6,6 +6,7 @@ import { createDeliverer, type DeliverCounters, type Deliverer } from '../delive
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/random.ts'
 import type { DeliveryReport, Grant } from '../model/grant.ts'
+import type { PreparingTenant } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
 import type { Messages } from '../ports/messages.ts'
 import { createSigner } from '../sign/sign.ts'
@@ -14,6 +15,7 @@ import { inHand } from './hand.ts'
 import { createMessages } from './messages.ts'
 
 export interface DeliveryOptions {
+  readonly directory: readonly PreparingTenant[]
   readonly config: Config
   readonly records: RecordReader
   readonly dns: Dns
@@ -29,10 +31,18 @@ export interface DeliveryOptions {
 
 export type WrapMessages = (messages: Messages) => Messages
 
-export function startDelivery(options: DeliveryOptions): Deliverer {
-  const { config, records, hand, wrap } = options
-  const messages = createMessages(records, createSigner(config.dkim))
-  return createDeliverer({
+export interface Delivery {
+  readonly deliverer: Deliverer
+  /** What is prepared from now on has these keys. */
+  takePreparing(preparing: readonly PreparingTenant[]): void
+}
+
+export function startDelivery(options: DeliveryOptions): Delivery {
+  const { config, records, hand, wrap, directory } = options
+  const signer = createSigner(config.dkim)
+  signer.replace(directory)
+  const messages = createMessages(records, signer)
+  const deliverer = createDeliverer({
     ...options,
     config: config.delivery,
     hostname: config.hostname,
@@ -40,6 +50,7 @@ export function startDelivery(options: DeliveryOptions): Deliverer {
     net: openNet({ loopbackOnly: config.sandbox }),
     sandbox: config.sandbox,
   })
+  return { deliverer, takePreparing: (preparing) => signer.replace(preparing) }
 }
 
 export function startDns({ sandbox, dns }: Config, clock: Clock, random: Random): Dns {

@@ -10,6 +10,7 @@ import { makeSpoolDirectories } from '../spool/spool.ts'
 import { drainMsMax } from './limits.ts'
 import { openLog } from './log.ts'
 import { Supervisor } from './supervisor.ts'
+import { noTenants } from '../../test/support/no-tenants.ts'
 
 /** The engine in its threads, and one client. */
 async function start(t: TestContext): Promise<{ supervisor: Supervisor; client: SmtpClient }> {
@@ -18,6 +19,7 @@ async function start(t: TestContext): Promise<{ supervisor: Supervisor; client: 
   const { config } = sandboxConfig(directory, { smtpPort: 0, managementPort: 0 })
   makeSpoolDirectories(openDisk(directory), 1)
   const supervisor = new Supervisor({
+    ...noTenants(),
     config,
     layout: { intake: 0, deliver: 0 },
     log: openLog({ level: 'error' }),

@@ -4,30 +4,32 @@
  */
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { createDeliverCounters } from '../deliver/deliver.ts'
-import { newIntakeCounters, type SmtpIntake } from '../intake/intake.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import { minuteMs } from '../kernel/units.ts'
 import type { Grant } from '../model/grant.ts'
+import type { PreparingTenant } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
 import { createRouter, type Router } from '../route/route.ts'
 import { queueImage, Scheduler, type ShapeAction, type ShapeEvent } from '../shape/shape.ts'
 import { type Arrival, Channel, fullTenants, intakeLogName, openSpool, type Spool, SpoolPins } from '../spool/spool.ts'
 import { domainOf } from '../standards/address.ts'
 import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
+import { Doors } from './doors.ts'
 import { DeliverPool } from './deliver-pool.ts'
 import type {
   DeliverRings,
+  FromThread,
   Fullness,
-  LiveRecipient,
   Place,
   SchedulerThreadData,
+  SenderConfirmation,
   ThreadFigures,
   ThreadLog,
+  ToThread,
 } from './exchange.ts'
-import { liveRecipients, noTotals, queueFigures } from './figures.ts'
-import { openDoors } from './intake-loop.ts'
+import { noTotals, queueFigures } from './figures.ts'
 import { reportSetAside } from './strikes.ts'
 
 const tickMs = 250
@@ -39,6 +41,7 @@ export interface EngineOptions extends SchedulerThreadData {
   readonly log: ThreadLog
   /** To intake in threads of its own. */
   readonly tellIntake: (fullness: Fullness) => void
+  readonly confirmSender: (token: string) => Promise<SenderConfirmation>
   readonly wrap?: WrapMessages
 }
 
@@ -51,6 +54,7 @@ interface DeliverSide {
   died(thread: number, rings: DeliverRings): void
   /** The successor of a thread that died is there. */
   attended(thread: number): void
+  takePreparing(preparing: readonly PreparingTenant[]): void
 }
 
 export class Engine {
@@ -60,7 +64,6 @@ export class Engine {
   readonly #scheduler: Scheduler
   readonly #router: Router
   readonly #deliverSide: DeliverSide
-  readonly #intakeCounters = newIntakeCounters()
   readonly #intakeChannels: readonly Channel[]
   /** Whether it was said already. */
   readonly #setAside: Map<number, boolean>
@@ -73,7 +76,7 @@ export class Engine {
   #held = false
   #holding = false
   #tidyAtMs = 0
-  #intake: SmtpIntake | null = null
+  readonly #doors: Doors | null
 
   constructor(options: EngineOptions) {
     const { config } = options
@@ -114,13 +117,15 @@ export class Engine {
       sandboxSink: options.sandboxSink,
     })
     this.#deliverSide = options.rings.length === 0 ? this.#deliverHere(dns) : this.#deliverInThreads()
+    this.#doors = this.#doorsHere()
   }
 
   #deliverHere(dns: Dns): DeliverSide {
     const { config, hand, wrap } = this.#options
     const counters = createDeliverCounters()
-    const deliverer = startDelivery({
+    const delivery = startDelivery({
       config,
+      directory: this.#options.directory.preparing,
       records: this.#spool.records,
       dns,
       hand,
@@ -132,11 +137,12 @@ export class Engine {
       ...(wrap !== undefined && { wrap }),
     })
     return {
-      deliver: (grant) => deliverer.deliver(grant),
-      stop: (deadlineMs) => deliverer.stop(deadlineMs).then(() => true),
-      figures: () => ({ ...deliverer.connections(), counters: { ...counters } }),
+      deliver: (grant) => delivery.deliverer.deliver(grant),
+      stop: (deadlineMs) => delivery.deliverer.stop(deadlineMs).then(() => true),
+      figures: () => ({ ...delivery.deliverer.connections(), counters: { ...counters } }),
       died: () => {},
       attended: () => {},
+      takePreparing: (preparing) => delivery.takePreparing(preparing),
     }
   }
 
@@ -157,6 +163,7 @@ export class Engine {
       figures: () => undefined,
       died: (thread, newRings) => pool.died(thread, newRings),
       attended: (thread) => pool.attended(thread),
+      takePreparing: () => {},
     }
   }
 
@@ -165,7 +172,7 @@ export class Engine {
   }
 
   /** Waits until what recovery wrote again is on disk, queues what was pending, then opens the doors if they are here. */
-  async start(): Promise<readonly Place[]> {
+  async start(): Promise<void> {
     const { stoppedInOrder } = this.#spool.recovery
     const settled = new Promise<void>((resolve) => this.#watchLogs(resolve))
     this.#poll()
@@ -175,16 +182,29 @@ export class Engine {
     await this.#outcomesOnDisk(Number.POSITIVE_INFINITY)
     for (const action of this.#scheduler.begin(!stoppedInOrder, this.#nowMs())) this.#do(action)
     this.#tick()
+    await this.#doors?.open()
+  }
+
+  get addresses(): readonly Place[] {
+    return this.#doors?.addresses ?? []
+  }
+
+  get httpAddresses(): readonly Place[] {
+    return this.#doors?.httpAddresses ?? []
+  }
+
+  #doorsHere(): Doors | null {
     const { submissions } = this.#spool
-    if (submissions === null) return []
-    const { config, log } = this.#options
-    this.#intake = await openDoors({ config, submissions, log, counters: this.#intakeCounters, reusePort: false })
-    return this.#intake.addresses
+    const [channel] = this.#intakeChannels
+    if (submissions === null || channel === undefined) return null
+    const { config, version, directory, log, confirmSender } = this.#options
+    const { intake } = directory
+    return new Doors({ config, version, submissions, directory: intake, channel, log, reusePort: false, confirmSender })
   }
 
   /** Stops taking mail, finishes what is under way, and has every outcome on disk when it settles. */
   async drain(deadlineMs: number): Promise<void> {
-    await this.#intake?.stop(deadlineMs / 3)
+    await this.#doors?.stop(deadlineMs / 3)
     this.#run({ kind: 'hold', hold: true })
     this.#held = true
     const nothingUnderWay = await this.#deliverSide.stop(deadlineMs / 3)
@@ -217,17 +237,22 @@ export class Engine {
   }
 
   figures(): ThreadFigures {
-    const intake = this.#intake
+    const intake = this.#doors?.figures
     const deliver = this.#deliverSide.figures()
     return {
       queue: queueFigures(this.#scheduler, this.#spool.channels, this.#totals),
-      ...(intake !== null && { intake: { connections: intake.connections, counters: { ...this.#intakeCounters } } }),
+      ...(intake !== undefined && { intake }),
       ...(deliver !== undefined && { deliver }),
     }
   }
 
-  live(number: number): LiveRecipient[] {
-    return liveRecipients(this.#scheduler, number)
+  /** What only a thread with doors is told. */
+  hear(message: ToThread): FromThread | Promise<FromThread> | null {
+    return this.#doors?.hear(message) ?? null
+  }
+
+  takePreparing(preparing: readonly PreparingTenant[]): void {
+    this.#deliverSide.takePreparing(preparing)
   }
 
   delivererDied(thread: number, rings: DeliverRings): void {

@@ -1,6 +1,10 @@
 /** What main and its threads say to each other. Small, rare, structured-cloneable; mail itself never goes this way. */
+import type { MessagePort } from 'node:worker_threads'
 import type { SiteStatus } from '../admin/admin.ts'
 import type { Config } from '../config/config.ts'
+import type { Failure } from '../model/failures.ts'
+import type { OutgoingMail } from '../ports/outbox.ts'
+import type { DirectorySnapshot, IntakeTenant, PreparingTenant } from '../ports/directory.ts'
 import type { LogThreadMemory, RecoveryReport } from '../spool/spool.ts'
 
 export interface Place {
@@ -15,12 +19,14 @@ export interface DeliverRings {
 }
 
 export interface SchedulerThreadData {
+  readonly version: string
   readonly config: Config
   readonly memory: LogThreadMemory
   /** Where all mail goes in the sandbox; null elsewhere. */
   readonly sandboxSink: Place | null
   /** True: this thread listens and fills log 0. */
   readonly intakeHere: boolean
+  readonly directory: Pick<DirectorySnapshot, 'intake' | 'preparing'>
   /** One pair per deliver thread; none: this thread delivers. */
   readonly rings: readonly DeliverRings[]
   readonly hand: SharedArrayBuffer
@@ -29,11 +35,13 @@ export interface SchedulerThreadData {
 }
 
 export interface IntakeThreadData {
+  readonly version: string
   readonly config: Config
   readonly memory: LogThreadMemory
   readonly log: number
   /** Other threads listen on the same ports. */
   readonly reusePort: boolean
+  readonly directory: readonly IntakeTenant[]
 }
 
 export interface DeliverThreadData {
@@ -41,6 +49,14 @@ export interface DeliverThreadData {
   readonly memory: LogThreadMemory
   readonly rings: DeliverRings
   readonly hand: SharedArrayBuffer
+  readonly directory: readonly PreparingTenant[]
+}
+
+export interface EventsThreadData {
+  readonly config: Config
+  readonly memory: LogThreadMemory
+  /** Names of the threads that may hold keys of idempotency since before this one began. */
+  readonly clients: readonly string[]
 }
 
 export interface LogThreadData {
@@ -51,8 +67,6 @@ export interface LogThreadData {
 
 export type ToThread =
   | { readonly kind: 'figures'; readonly ask: number }
-  /** To the scheduler. */
-  | { readonly kind: 'live'; readonly ask: number; readonly number: number }
   /** To intake and scheduler: finish what is open until the deadline, then say `drained`. */
   | { readonly kind: 'drain'; readonly deadlineMs: number }
   /** To the scheduler: this deliver thread has died, and another one will read these rings. */
@@ -63,9 +77,31 @@ export type ToThread =
   | { readonly kind: 'quarantine'; readonly number: number }
   /** To intake. */
   | ({ readonly kind: 'full' } & Fullness)
+  /** To all but the log thread: who may send as what, from now on. What a thread has no use for is left out. Answered by `took`. */
+  | {
+      readonly kind: 'directory'
+      readonly ask: number
+      readonly intake?: readonly IntakeTenant[]
+      readonly preparing?: readonly PreparingTenant[]
+    }
+  /** To whoever serves clients: mail that Posthaste writes itself. Answered by `sent`. */
+  | { readonly kind: 'send'; readonly ask: number; readonly mail: OutgoingMail }
+  /** To whoever asked main something. */
+  | { readonly kind: 'confirmed'; readonly request: number; readonly confirmation: SenderConfirmation }
+  /** To whoever serves clients: ask the events thread by this port from now on. */
+  | { readonly kind: 'store'; readonly port: MessagePort }
+  /** To the events thread: somebody asks by this port. */
+  | { readonly kind: 'client'; readonly owner: string; readonly port: MessagePort }
+  /** To the events thread: this one died, and what it filled was the log of that number. */
+  | { readonly kind: 'client-gone'; readonly owner: string; readonly log: number }
 
 export type FromThread =
-  | { readonly kind: 'ready'; readonly addresses: readonly Place[]; readonly recovery: RecoveryReport | null }
+  | {
+      readonly kind: 'ready'
+      readonly addresses: readonly Place[]
+      readonly httpAddresses: readonly Place[]
+      readonly recovery: RecoveryReport | null
+    }
   | {
       readonly kind: 'failed'
       readonly code: string
@@ -74,16 +110,22 @@ export type FromThread =
       readonly exitCode: number
     }
   | { readonly kind: 'figures'; readonly ask: number; readonly figures: ThreadFigures }
-  | { readonly kind: 'live'; readonly ask: number; readonly recipients: readonly LiveRecipient[] }
   | {
       readonly kind: 'log'
       readonly level: LogLevel
       readonly message: string
       readonly fields: Record<string, unknown>
     }
+  | { readonly kind: 'took'; readonly ask: number }
+  | { readonly kind: 'sent'; readonly ask: number; readonly failure: Failure | null }
+  /** The one question to main: somebody has followed the link that was mailed to an address. Answered by `confirmed`. */
+  | { readonly kind: 'confirm-sender'; readonly request: number; readonly token: string }
   | { readonly kind: 'drained' }
   /** From the scheduler, when it has changed. */
   | ({ readonly kind: 'full' } & Fullness)
+
+/** What became of a link that proves an address. */
+export type SenderConfirmation = { readonly address: string } | { readonly problem: string }
 
 /** What intake refuses for want of room. */
 export interface Fullness {
@@ -101,6 +143,15 @@ export interface ThreadFigures {
   readonly queue?: QueueFigures
   readonly intake?: { readonly connections: number; readonly counters: Counters }
   readonly deliver?: { readonly active: number; readonly idle: number; readonly counters: Counters }
+  readonly store?: StoreFigures
+}
+
+export interface StoreFigures {
+  /** On disk, and not in the store yet. */
+  readonly behindBytes: number
+  readonly messages: number
+  readonly days: number
+  readonly bytes: number
 }
 
 export type Counters = Readonly<Record<string, number>>
@@ -127,6 +178,8 @@ export interface EngineFigures extends QueueFigures {
   readonly connections: { readonly smtpIn: number; readonly deliverActive: number; readonly deliverIdle: number }
   readonly intake: Counters
   readonly deliver: Counters
+  /** Null when nothing is kept, or the thread was not there to tell. */
+  readonly store: StoreFigures | null
 }
 
 export interface EngineTotals {
@@ -137,12 +190,4 @@ export interface EngineTotals {
   bounced: number
   expired: number
   uncertain: number
-}
-
-export interface LiveRecipient {
-  readonly recipient: number
-  readonly state: 'queued' | 'in_flight' | 'deferred'
-  readonly attempts: number
-  readonly nextAttemptAtMs: number
-  readonly mayBeDuplicate: boolean
 }

@@ -1,7 +1,7 @@
 /** What the scheduler's thread tells about its queue when it is asked. */
 import { type Scheduler, type SiteQueue, slotStates } from '../shape/shape.ts'
 import type { Channel } from '../spool/spool.ts'
-import type { EngineTotals, LiveRecipient, QueueFigures } from './exchange.ts'
+import type { EngineTotals, QueueFigures } from './exchange.ts'
 
 const sitesShown = 20
 
@@ -45,24 +45,6 @@ export function queueFigures(
       state: channel.state,
     })),
   }
-}
-
-/** The recipients of a submission that are not settled yet. */
-export function liveRecipients({ slots }: Scheduler, number: number): LiveRecipient[] {
-  const recipients: LiveRecipient[] = []
-  for (let slot = 0; slot < slots.used; slot++) {
-    if (slots.number[slot] !== number) continue
-    const state = slots.state[slot] as number
-    if (state === slotStates.free || state === slotStates.dead) continue
-    recipients.push({
-      recipient: slots.recipient[slot] as number,
-      state: state === slotStates.inFlight ? 'in_flight' : state === slotStates.deferred ? 'deferred' : 'queued',
-      attempts: slots.attempts[slot] as number,
-      nextAttemptAtMs: slots.nextAtMs[slot] as number,
-      mayBeDuplicate: slots.flags[slot] !== 0,
-    })
-  }
-  return recipients
 }
 
 const describeSite = (queue: SiteQueue) => ({

@@ -1,53 +1,29 @@
 /** An intake thread: its own listeners on the ports that all share, and its own log, which nobody else ever writes. */
-import {
-  type IntakeCounters,
-  type IntakeLogEvent,
-  newIntakeCounters,
-  type SmtpIntake,
-  startSmtpIntake,
-} from '../intake/intake.ts'
+import type { Config } from '../config/config.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
-import type { Config } from '../config/config.ts'
-import type { Submissions } from '../ports/submissions.ts'
 import { Channel, intakeLogName, openIntakeLog } from '../spool/spool.ts'
-import { clientsOf } from '../tenancy/tenancy.ts'
 import { connectionsEach } from './deliver-pool.ts'
-import type { IntakeThreadData, ThreadLog } from './exchange.ts'
+import { Doors } from './doors.ts'
+import type { FromThread, IntakeThreadData, ThreadLog } from './exchange.ts'
+import { MainRequests } from './main-requests.ts'
 import type { ServingThread } from './serve-main.ts'
 
 /** Wakes come with every commit; this is for what might wait without one. */
 const tickMs = 250
 
-export function openDoors(options: {
-  readonly config: Config
-  readonly submissions: Submissions
-  readonly log: ThreadLog
-  readonly counters: IntakeCounters
-  readonly reusePort: boolean
-}): Promise<SmtpIntake> {
-  const { config, submissions, log, counters, reusePort } = options
-  return startSmtpIntake({
-    config: config.smtp,
-    hostname: config.hostname,
-    tls: config.tls,
-    submissions,
-    clients: clientsOf(config.tenants, { intake: [] }, { anySender: true, clock: systemClock }),
-    store: null,
-    clock: systemClock,
-    counters,
-    log: (event: IntakeLogEvent) => log('info', 'refused', { ...event }),
-    reusePort,
-  })
-}
-
-export async function runIntakeThread(data: IntakeThreadData, log: ThreadLog): Promise<ServingThread> {
-  const { config, memory } = data
+export async function runIntakeThread(
+  data: IntakeThreadData,
+  log: ThreadLog,
+  say: (message: FromThread) => void,
+): Promise<ServingThread> {
+  const { config, memory, version, directory, reusePort } = data
   const clock = systemClock
   const submissions = openIntakeLog({ memory, log: data.log, config: config.spool, clock, random: systemRandom })
   const found = memory.channels.find(({ name }) => name === intakeLogName(data.log))
   if (found === undefined) throw new Error(`there is no intake log ${data.log}`)
-  const { flags } = new Channel(found)
+  const channel = new Channel(found)
+  const { flags } = channel
   const wait = (): void => {
     const seen = Atomics.load(flags, Channel.doneFlag)
     submissions.poll()
@@ -61,24 +37,23 @@ export async function runIntakeThread(data: IntakeThreadData, log: ThreadLog): P
     clock.after(tickMs, tick)
   }
   tick()
-  const counters = newIntakeCounters()
-  const intake = await openDoors({
-    config: shared(config, memory.intakeLogs),
-    submissions,
-    log,
-    counters,
-    reusePort: data.reusePort,
-  })
+  const requests = new MainRequests(say, clock)
+  const confirmSender = requests.confirmSender.bind(requests)
+  const own = shared(config, memory.intakeLogs)
+  const doors = new Doors({ config: own, version, submissions, directory, channel, log, reusePort, confirmSender })
+  await doors.open()
   return {
-    addresses: intake.addresses,
+    addresses: doors.addresses,
+    httpAddresses: doors.httpAddresses,
     recovery: null,
-    figures: () => ({ intake: { connections: intake.connections, counters: { ...counters } } }),
+    figures: () => ({ intake: doors.figures }),
     hear(message) {
+      requests.hear(message)
       if (message.kind === 'full') submissions.setFull(message.tenants, message.queueFull)
-      return null
+      return doors.hear(message)
     },
     async drain(deadlineMs) {
-      await intake.stop(deadlineMs)
+      await doors.stop(deadlineMs)
       submissions.close()
     },
   }
@@ -86,7 +61,7 @@ export async function runIntakeThread(data: IntakeThreadData, log: ThreadLog): P
 
 /** The kernel spreads connections evenly, so each thread has its share of the limits. */
 function shared(config: Config, threads: number): Config {
-  const { smtp } = config
+  const { smtp, http } = config
   return {
     ...config,
     smtp: {
@@ -94,5 +69,6 @@ function shared(config: Config, threads: number): Config {
       connectionsMax: connectionsEach(smtp.connectionsMax, threads),
       connectionsPerAddressMax: connectionsEach(smtp.connectionsPerAddressMax, threads),
     },
+    http: { ...http, connectionsMax: connectionsEach(http.connectionsMax, threads) },
   }
 }

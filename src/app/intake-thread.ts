@@ -4,4 +4,4 @@ import type { IntakeThreadData } from './exchange.ts'
 import { runIntakeThread } from './intake-loop.ts'
 import { serveMain } from './serve-main.ts'
 
-await serveMain((log) => runIntakeThread(workerData as IntakeThreadData, log))
+await serveMain((log, say) => runIntakeThread(workerData as IntakeThreadData, log, say))

@@ -7,7 +7,7 @@ import { composeLimits } from '../compose/compose.ts'
 import { type Config, configLimits, configuredLimits } from '../config/config.ts'
 import { deliverLimits, waitLimits } from '../deliver/deliver.ts'
 import { eventsLimits } from '../events/events.ts'
-import { smtpLimits } from '../intake/intake.ts'
+import { httpLimits, smtpLimits } from '../intake/intake.ts'
 import type { Limit } from '../kernel/limits.ts'
 import { KiB } from '../kernel/units.ts'
 import * as modelLimits from '../model/limits.ts'
@@ -23,6 +23,7 @@ import * as appLimits from './limits.ts'
 /** On the way of a message, then what stands beside it. */
 const owners = [
   'intake/smtp',
+  'intake/http',
   'standards',
   'tenancy',
   'spool',
@@ -55,6 +56,7 @@ export function limitTable(config: Config): LimitTable {
 /** Each holds limits and nothing else, or this does not compile. */
 const exported: readonly Readonly<Record<string, Limit>>[] = [
   smtpLimits,
+  httpLimits,
   standardsLimits,
   spoolLimits,
   tenancyLimits,

@@ -25,14 +25,14 @@ test('limit app.ask: an answer in five seconds counts, and nobody waits a millis
   }
   const thread = new Thread(options, clock)
   t.after(() => thread.worker.terminate())
-  const answer: FromThread = { kind: 'live', ask: 1, recipients: [] }
+  const answer: FromThread = { kind: 'figures', ask: 1, figures: {} }
 
-  const inTime = thread.ask((ask) => ({ kind: 'live', ask, number: 7 }))
+  const inTime = thread.ask((ask) => ({ kind: 'figures', ask }))
   clock.advance(askMsMax.value - 1)
   thread.worker.emit('message', answer)
   assert.deepEqual(await inTime, answer)
 
-  const late = thread.ask((ask) => ({ kind: 'live', ask, number: 7 }))
+  const late = thread.ask((ask) => ({ kind: 'figures', ask }))
   clock.advance(askMsMax.value)
   thread.worker.emit('message', { ...answer, ask: 2 })
   assert.equal(await late, null)

@@ -84,3 +84,21 @@ export const askMsMax = limit({
   why: 'How long a page of the admin API waits for figures of a thread that is busy: a third of what the command line waits (cli.answer).',
   breach: 'answered without them',
 })
+
+export const storeAskMsMax = limit({
+  name: 'app.store-ask',
+  value: 12 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'How long a request of the API waits for the message store, which answers in a millisecond unless it catches up after a start; and longer than a request waits for another one with its key (store.claim-wait).',
+  breach: '503',
+})
+
+export const storeAsksMax = limit({
+  name: 'app.store-asks',
+  value: 10_000,
+  unit: 'questions per thread',
+  owner,
+  why: 'One for each connection of the API (http.connections_max), of some 500 bytes.',
+  breach: '503',
+})

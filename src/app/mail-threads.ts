@@ -1,13 +1,13 @@
 /**
  * The threads through which mail goes, from one start to their end: started in order, watched, replaced when they die, and drained in order.
  *
- *   start   log and deliver threads, scheduler: recovery → ports proven free → intake threads
- *   drain   intake threads → scheduler: hold, deliver threads, outcomes on disk, checkpoint → log thread
+ *   start   log, events and deliver threads, scheduler: recovery → ports proven free → intake threads
+ *   drain   intake threads → scheduler: hold, deliver threads, outcomes on disk, checkpoint → events thread → log thread
  *
  * Intake: its sessions are lost, what it committed is safe, the next one goes on in its log. Deliver: what it had reported counts, the rest is granted
- * again. Scheduler or log: the process ends.
+ * again. Events: the next one reads on from where the store is. Scheduler or log: the process ends.
  */
-import type { Worker } from 'node:worker_threads'
+import { MessageChannel, type Worker } from 'node:worker_threads'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import type { Config } from '../config/config.ts'
 import { provePortsFree } from '../intake/intake.ts'
@@ -16,12 +16,16 @@ import { secondMs } from '../kernel/units.ts'
 import { Channel, type LogThreadMemory, makeSpoolMemory, type RecoveryReport, stopLogThread } from '../spool/spool.ts'
 import { Crew, sumFigures } from './crew.ts'
 import { connectionsEach, makeDeliverRings } from './deliver-pool.ts'
-import type { DeliverRings, EngineFigures, FromLogThread, Fullness, LiveRecipient, Place } from './exchange.ts'
+import type { DeliverRings, EngineFigures, FromLogThread, Fullness, Place, SenderConfirmation } from './exchange.ts'
 import { makeHand, messageInHand } from './hand.ts'
+import { type Failure, failures } from '../model/failures.ts'
+import type { OutgoingMail } from '../ports/outbox.ts'
+import type { DirectorySnapshot } from '../ports/directory.ts'
 import type { Layout } from './layout.ts'
 import type { Log } from './log.ts'
 import type { Strikes } from './strikes.ts'
-import { entryOf, type Role, startLogThread, Thread } from './thread.ts'
+import type { StoreClient } from './store-client.ts'
+import { entryOf, type Ready, type Role, startLogThread, Thread } from './thread.ts'
 
 export interface MailThreadsOptions {
   readonly config: Config
@@ -29,6 +33,11 @@ export interface MailThreadsOptions {
   readonly sandboxSink: Place | null
   readonly log: Log
   readonly strikes: Strikes
+  readonly version: string
+  readonly directory: Directory
+  readonly onConfirmSender: (token: string) => Promise<SenderConfirmation>
+  /** Main's own questions to the message store. */
+  readonly store: StoreClient
   readonly onDiskFailed: (log: string, message: string) => void
   /** Nothing of this process is to be trusted any more. */
   readonly onBug: (error: Error) => void
@@ -44,6 +53,8 @@ export interface RunningThread {
   readonly restarts: number
 }
 
+type Directory = Pick<DirectorySnapshot, 'intake' | 'preparing'>
+
 interface DeliverSeat {
   rings: DeliverRings
   hand: SharedArrayBuffer
@@ -58,21 +69,30 @@ export class MailThreads {
   readonly #schedulerHand = makeHand()
   readonly #intake: Crew
   readonly #deliver: Crew
+  /** One, or none when nothing is kept. */
+  readonly #events: Crew
   readonly #seats: DeliverSeat[]
   #addresses: readonly Place[] = []
+  #httpAddresses: readonly Place[] = []
+  #directory: Directory
   /** What intake threads must know, also those that are started later. */
   #fullness: Fullness | null = null
   #ending = false
+  /** Threads that ask the message store, and hold keys of idempotency. A name is never given twice. */
+  readonly #clients = new Map<string, Thread>()
 
   constructor(options: MailThreadsOptions) {
     this.#options = options
     const { config, layout } = options
-    const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, Math.max(1, layout.intake))
+    const { enabled } = config.store
+    const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, Math.max(1, layout.intake), enabled)
+    this.#directory = options.directory
     this.#memory = memory
     this.channels = memory.channels.map((channel) => new Channel(channel))
     this.#seats = Array.from({ length: layout.deliver }, newSeat)
     this.#intake = new Crew(layout.intake, (log) => this.#hireIntake(log))
     this.#deliver = new Crew(layout.deliver, (index) => this.#hireDeliver(index))
+    this.#events = new Crew(enabled ? 1 : 0, () => this.#hireEvents())
     this.#logThread = startLogThread({
       dataDirectory: config.dataDirectory,
       memory,
@@ -86,53 +106,80 @@ export class MailThreads {
       if (error !== null) this.#strike(this.#schedulerHand, error)
       this.#bug(error ?? new Error('the scheduler ended'))
     })
+    this.#events.start()
   }
 
   /** Settles when mail is accepted. @throws PosthasteError when it cannot be */
-  async start(): Promise<{ readonly addresses: readonly Place[]; readonly recovery: RecoveryReport | null }> {
+  async start(): Promise<Pick<Ready, 'addresses' | 'httpAddresses' | 'recovery'>> {
     const { layout, config } = this.#options
-    const [{ addresses, recovery }] = await Promise.all([
+    const [{ addresses, httpAddresses, recovery }] = await Promise.all([
       this.#scheduler.ready,
-      ...this.#deliver.threads.map(({ ready }) => ready),
+      ...[...this.#deliver.threads, ...this.#events.threads].map(({ ready }) => ready),
     ])
     this.#addresses = addresses
+    this.#httpAddresses = httpAddresses
     if (layout.intake > 0) {
       this.#addresses = await provePortsFree(config.smtp.listeners)
+      this.#httpAddresses = await provePortsFree(config.http.listeners)
       this.#intake.start()
       await Promise.all(this.#intake.threads.map(({ ready }) => ready))
     }
-    return { addresses: this.#addresses, recovery }
+    return { addresses: this.#addresses, httpAddresses: this.#httpAddresses, recovery }
+  }
+
+  /**
+   * Settles when every thread works by it. A thread that is started later has it from the beginning.
+   * @throws Error when a thread does not answer in time
+   */
+  async takeDirectory(directory: Directory): Promise<void> {
+    this.#directory = directory
+    const { intake, preparing } = directory
+    const { layout } = this.#options
+    const tell = async (thread: Thread, part: Partial<Directory>): Promise<void> => {
+      const answer = await thread.ask((ask) => ({ kind: 'directory', ask, ...part }))
+      if (answer === null && thread.state === 'running') throw new Error(`${thread.name} does not answer`)
+    }
+    await Promise.all([
+      tell(this.#scheduler, { ...(layout.intake === 0 && { intake }), ...(layout.deliver === 0 && { preparing }) }),
+      ...this.#intake.threads.map((thread) => tell(thread, { intake })),
+      ...this.#deliver.threads.map((thread) => tell(thread, { preparing })),
+    ])
+  }
+
+  /** Mail that Posthaste writes itself. Settles when it is on disk (null), or with the reason that nothing was taken. */
+  async send(mail: OutgoingMail): Promise<Failure | null> {
+    const thread = this.#options.layout.intake === 0 ? this.#scheduler : this.#intake.threads[0]
+    const answer = await thread?.ask((ask) => ({ kind: 'send', ask, mail }))
+    return answer?.kind === 'sent' ? answer.failure : failures.intakeBusy
   }
 
   /** Null when the scheduler does not answer. */
   async figures(): Promise<EngineFigures | null> {
-    const [answer, ...others] = await Promise.all([
+    const [answer, events, ...others] = await Promise.all([
       this.#scheduler.ask((ask) => ({ kind: 'figures', ask })),
+      this.#events.figures(),
       this.#intake.figures(),
       this.#deliver.figures(),
     ])
     if (answer?.kind !== 'figures' || answer.figures.queue === undefined) return null
     const { intake, deliver } = sumFigures([answer.figures, ...others.flat()])
     const connections = { smtpIn: intake.connections, deliverActive: deliver.active, deliverIdle: deliver.idle }
-    return { ...answer.figures.queue, connections, intake: intake.counters, deliver: deliver.counters }
-  }
-
-  async live(number: number): Promise<readonly LiveRecipient[]> {
-    const answer = await this.#scheduler.ask((ask) => ({ kind: 'live', ask, number }))
-    return answer?.kind === 'live' ? answer.recipients : []
+    const store = events[0]?.store ?? null
+    return { ...answer.figures.queue, connections, intake: intake.counters, deliver: deliver.counters, store }
   }
 
   workers(): readonly RunningThread[] {
     const crews = [
       ['intake', this.#intake],
       ['deliver', this.#deliver],
+      ['events', this.#events],
     ] as const
     return [
       { name: 'scheduler', worker: this.#scheduler.worker, state: this.#scheduler.state, restarts: 0 },
       { name: 'log', worker: this.#logThread, state: 'running', restarts: 0 },
       ...crews.flatMap(([role, crew]) =>
         crew.status.map(({ thread, restarts }, index) => ({
-          name: `${role}-${index}`,
+          name: role === 'events' ? role : `${role}-${index}`,
           worker: thread?.worker ?? null,
           state: thread?.state ?? 'starting',
           restarts,
@@ -148,6 +195,8 @@ export class MailThreads {
     await Promise.all(this.#intake.threads.map((thread) => thread.drain(own)))
     this.#deliver.stop()
     await this.#scheduler.drain(deadlineMs - own)
+    this.#events.stop()
+    await Promise.all(this.#events.threads.map((thread) => thread.drain(storeDrainMs)))
   }
 
   async end(): Promise<void> {
@@ -159,18 +208,21 @@ export class MailThreads {
     await Promise.all([
       this.#intake.end(),
       this.#deliver.end(),
+      this.#events.end(),
       this.#scheduler.worker.terminate(),
       this.#logThread.terminate(),
     ])
   }
 
   #schedulerData(): ConstructorParameters<typeof Thread>[0]['data'] {
-    const { config, layout, sandboxSink, strikes } = this.#options
+    const { config, version, layout, sandboxSink, strikes } = this.#options
     return {
       config,
+      version,
       memory: this.#memory,
       sandboxSink: sandboxSink === null ? null : { address: sandboxSink.address, port: sandboxSink.port },
       intakeHere: layout.intake === 0,
+      directory: this.#directory,
       rings: this.#seats.map(({ rings }) => rings),
       hand: this.#schedulerHand,
       quarantined: strikes.quarantined,
@@ -178,19 +230,27 @@ export class MailThreads {
   }
 
   #hireIntake(log: number): Thread {
-    const { config, layout } = this.#options
+    const { config, version, layout } = this.#options
     const listeners = config.smtp.listeners.map((listener, i) => ({ ...listener, ...this.#addresses[i] }))
+    const httpListeners = config.http.listeners.map((listener, i) => ({ ...listener, ...this.#httpAddresses[i] }))
     const data = {
-      config: { ...config, smtp: { ...config.smtp, listeners } },
+      version,
+      config: { ...config, smtp: { ...config.smtp, listeners }, http: { ...config.http, listeners: httpListeners } },
       memory: this.#memory,
       log,
       reusePort: layout.intake > 1,
+      directory: this.#directory.intake,
     }
+    const owner = `intake-${log}, ${this.#intake.status[log]?.restarts ?? 0}`
     const thread = this.#hire('intake', `intake-${log}`, data, (error) => {
       this.#died(`intake-${log}`, error)
+      for (const events of this.#events.threads) events.post({ kind: 'client-gone', owner, log })
+      this.#clients.delete(owner)
       this.#intake.died(log)
     })
     this.#endIfUnable(thread)
+    this.#clients.set(owner, thread)
+    for (const events of this.#events.threads) this.#connect(events, owner, thread)
     if (this.#fullness !== null) thread.post({ ...this.#fullness, kind: 'full' })
     return thread
   }
@@ -200,7 +260,8 @@ export class MailThreads {
     const seat = this.#seats[index] as DeliverSeat
     const connectionsMax = connectionsEach(config.delivery.connectionsMax, layout.deliver)
     const own = { ...config, delivery: { ...config.delivery, connectionsMax } }
-    const data = { config: own, memory: this.#memory, rings: seat.rings, hand: seat.hand }
+    const { preparing: directory } = this.#directory
+    const data = { config: own, memory: this.#memory, rings: seat.rings, hand: seat.hand, directory }
     const thread = this.#hire('deliver', `deliver-${index}`, data, (error) => {
       this.#died(`deliver-${index}`, error)
       if (error !== null) this.#strike(seat.hand, error)
@@ -217,14 +278,37 @@ export class MailThreads {
     return thread
   }
 
+  #hireEvents(): Thread {
+    const { config, layout, store } = this.#options
+    if (layout.intake === 0) this.#clients.set('scheduler', this.#scheduler)
+    const data = { config, memory: this.#memory, clients: [...this.#clients.keys()] }
+    const thread = this.#hire('events', 'events', data, (error) => {
+      this.#died('events', error)
+      this.#events.died(0)
+    })
+    this.#endIfUnable(thread)
+    for (const [owner, client] of this.#clients) this.#connect(thread, owner, client)
+    const { port1, port2 } = new MessageChannel()
+    thread.post({ kind: 'client', owner: 'main', port: port2 }, [port2])
+    store.attach(port1)
+    return thread
+  }
+
+  #connect(events: Thread, owner: string, client: Thread): void {
+    const { port1, port2 } = new MessageChannel()
+    events.post({ kind: 'client', owner, port: port2 }, [port2])
+    client.post({ kind: 'store', port: port1 }, [port1])
+  }
+
   #hire(
     role: Role,
     name: string,
     data: ConstructorParameters<typeof Thread>[0]['data'],
     onEnd: (error: Error | null) => void,
   ): Thread {
-    const { log, entries } = this.#options
+    const { log, entries, onConfirmSender } = this.#options
     return new Thread({
+      onConfirmSender,
       name,
       entry: entries?.[role] ?? entryOf(role),
       data,
@@ -267,5 +351,8 @@ export class MailThreads {
     if (!this.#ending) this.#options.onBug(error)
   }
 }
+
+/** It reads what the scheduler wrote last. */
+const storeDrainMs = 5 * secondMs
 
 const newSeat = (): DeliverSeat => ({ rings: makeDeliverRings(), hand: makeHand() })

@@ -1,69 +1,34 @@
-/** A message's history, from its records in the logs and the slots of its recipients. */
+/** A message of the store, as the admin API shows it. */
 import type { AttemptView, MessageView, RecipientView } from '../admin/admin.ts'
-import type { FoundSubmission, StoredOutcome } from '../spool/spool.ts'
-import type { LiveRecipient } from './exchange.ts'
+import type { AttemptRecord, MessageRecord, RecipientRecord } from '../ports/message-store.ts'
 
-export function describeMessage(found: FoundSubmission, live: readonly LiveRecipient[]): MessageView {
-  const { submission, outcomes } = found
+export function describeMessage(message: MessageRecord): MessageView {
   return {
-    id: submission.id,
-    tenant: submission.tenant,
-    from: submission.returnPath,
-    acceptedAt: new Date(submission.acceptedAtMs).toISOString(),
-    sizeBytes: submission.contentBytes,
-    client: submission.client,
-    recipients: submission.recipients.map((address, index) => recipientView(address, index, outcomes, live)),
+    id: message.id,
+    tenant: message.tenant,
+    from: message.returnPath,
+    subject: message.facts.subject,
+    acceptedAt: time(message.acceptedAtMs),
+    sizeBytes: message.contentBytes,
+    client: message.client,
+    recipients: message.recipients.map(describeRecipient),
   }
 }
 
-function recipientView(
-  address: string,
-  index: number,
-  outcomes: readonly StoredOutcome[],
-  live: readonly LiveRecipient[],
-): RecipientView {
-  const attempts: AttemptView[] = []
-  const seen = new Set<number>()
-  let last: RecipientView['state'] = 'queued'
-  let nextAttemptAtMs = 0
-  let mayBeDuplicate = false
-  for (const { attempt, recipients } of outcomes) {
-    for (const { recipient, outcome, attempt: number, nextAttemptAtMs: next, mayBeDuplicate: flagged } of recipients) {
-      if (recipient !== index || seen.has(number)) continue
-      seen.add(number)
-      attempts.push({
-        startedAt: new Date(attempt.startedAtMs).toISOString(),
-        outcome: outcome.kind,
-        stage: outcome.stage,
-        code: outcome.code,
-        enhanced: outcome.enhanced,
-        text: outcome.text,
-        host: attempt.host,
-        address: attempt.address,
-        source: attempt.source,
-        tls: attempt.tls,
-        reusedConnection: attempt.reusedConnection,
-        connectedMs: attempt.connectedMs,
-        envelopeMs: attempt.envelopeMs,
-        finishedMs: attempt.finishedMs,
-      })
-      last = outcome.kind === 'uncertain' ? 'deferred' : outcome.kind
-      nextAttemptAtMs = next
-      mayBeDuplicate ||= flagged || outcome.kind === 'uncertain'
-    }
-  }
-  const now = live.find(({ recipient }) => recipient === index)
-  if (now !== undefined) {
-    last = now.state
-    nextAttemptAtMs = now.nextAttemptAtMs
-    mayBeDuplicate ||= now.mayBeDuplicate
-  }
-  const waits = last === 'deferred' && nextAttemptAtMs > 0
-  return {
-    address,
-    state: last,
-    attempts,
-    nextAttemptAt: waits ? new Date(nextAttemptAtMs).toISOString() : null,
-    mayBeDuplicate,
-  }
+function describeRecipient({
+  address,
+  status,
+  tries,
+  nextAttemptAtMs,
+  mayBeDuplicate,
+}: RecipientRecord): RecipientView {
+  const nextAttemptAt = status === 'deferred' && nextAttemptAtMs > 0 ? time(nextAttemptAtMs) : null
+  return { address, state: status, attempts: tries.map(describeAttempt), nextAttemptAt, mayBeDuplicate }
 }
+
+function describeAttempt({ number: _, outcome, startedAtMs, ...attempt }: AttemptRecord): AttemptView {
+  const { kind, stage, code, enhanced, text } = outcome
+  return { startedAt: time(startedAtMs), outcome: kind, stage, code, enhanced, text, ...attempt }
+}
+
+const time = (ms: number): string => new Date(ms).toISOString()

@@ -1,7 +1,9 @@
 /** What main may ask of the scheduler's thread. */
+import { systemClock } from '../kernel/clock.ts'
 import type { WrapMessages } from './delivery.ts'
 import { Engine } from './engine.ts'
 import type { FromThread, SchedulerThreadData, ThreadLog, ToThread } from './exchange.ts'
+import { MainRequests } from './main-requests.ts'
 import type { ServingThread } from './serve-main.ts'
 
 export async function runSchedulerThread(
@@ -10,26 +12,37 @@ export async function runSchedulerThread(
   say: (message: FromThread) => void,
   wrap?: WrapMessages,
 ): Promise<ServingThread> {
+  const requests = new MainRequests(say, systemClock)
   const engine = new Engine({
     ...data,
     log,
     tellIntake: (fullness) => say({ kind: 'full', ...fullness }),
+    confirmSender: (token) => requests.confirmSender(token),
     ...(wrap !== undefined && { wrap }),
   })
-  const addresses = await engine.start()
+  await engine.start()
+  const { addresses, httpAddresses } = engine
   return {
     addresses,
+    httpAddresses,
     recovery: engine.recovery,
     figures: () => engine.figures(),
     drain: (deadlineMs) => engine.drain(deadlineMs),
-    hear: (message) => hear(engine, message),
+    hear(message) {
+      requests.hear(message)
+      return hear(engine, message)
+    },
   }
 }
 
-function hear(engine: Engine, message: ToThread): FromThread | null {
-  if (message.kind === 'live') return { kind: 'live', ask: message.ask, recipients: engine.live(message.number) }
+function hear(engine: Engine, message: ToThread): FromThread | Promise<FromThread> | null {
+  if (message.kind === 'directory') {
+    if (message.preparing !== undefined) engine.takePreparing(message.preparing)
+    return engine.hear(message) ?? { kind: 'took', ask: message.ask }
+  }
   if (message.kind === 'deliverer-died') engine.delivererDied(message.thread, message.rings)
   else if (message.kind === 'deliverer-ready') engine.delivererReady(message.thread)
   else if (message.kind === 'quarantine') engine.quarantine(message.number)
+  else return engine.hear(message)
   return null
 }

@@ -6,11 +6,12 @@ import type { FromThread, Place, ThreadFigures, ThreadLog, ToThread } from './ex
 
 export interface ServingThread {
   readonly addresses: readonly Place[]
+  readonly httpAddresses?: readonly Place[]
   readonly recovery: RecoveryReport | null
   figures(): ThreadFigures
   drain?(deadlineMs: number): Promise<void>
   /** Whatever only one kind of thread is told; returns the answer to a question. */
-  hear?(message: ToThread): FromThread | null
+  hear?(message: ToThread): FromThread | Promise<FromThread> | null
 }
 
 /** Starts the thread, says `ready` or why not, and answers from then on. */
@@ -24,8 +25,8 @@ export async function serveMain(
   // Attached before anything is awaited, because it keeps the thread alive.
   port.on('message', (message: ToThread) => void starting.then((thread) => answer(thread, message, say), ignore))
   try {
-    const { addresses, recovery } = await starting
-    say({ kind: 'ready', addresses, recovery })
+    const { addresses, httpAddresses = [], recovery } = await starting
+    say({ kind: 'ready', addresses, httpAddresses, recovery })
   } catch (error) {
     // A cure for the operator goes to main in words; anything else is a bug and ends the thread with its stack.
     if (!(error instanceof PosthasteError)) throw error
@@ -40,7 +41,8 @@ function answer(thread: ServingThread, message: ToThread, say: (message: FromThr
     return void drained.then(() => say({ kind: 'drained' }))
   }
   const reply = thread.hear?.(message) ?? null
-  if (reply !== null) say(reply)
+  if (reply instanceof Promise) void reply.then(say)
+  else if (reply !== null) say(reply)
 }
 
 /** It could not start, and has said so. */

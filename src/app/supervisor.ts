@@ -4,7 +4,10 @@ import { refuseConnections } from '../intake/intake.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { secondMs } from '../kernel/units.ts'
 import type { RecoveryReport } from '../spool/spool.ts'
-import type { EngineFigures, LiveRecipient, Place } from './exchange.ts'
+import { type Failure, failures } from '../model/failures.ts'
+import type { OutgoingMail } from '../ports/outbox.ts'
+import type { DirectorySnapshot } from '../ports/directory.ts'
+import type { EngineFigures, Place } from './exchange.ts'
 import type { Layout } from './layout.ts'
 import { diskRestartMsMax } from './limits.ts'
 import type { Log } from './log.ts'
@@ -13,7 +16,8 @@ import { Strikes } from './strikes.ts'
 
 export type EngineState = 'starting' | 'ready' | 'draining' | 'degraded'
 
-export interface SupervisorOptions extends Pick<MailThreadsOptions, 'entries'> {
+export interface SupervisorOptions
+  extends Pick<MailThreadsOptions, 'entries' | 'version' | 'directory' | 'store' | 'onConfirmSender'> {
   readonly config: Config
   readonly layout: Layout
   readonly log: Log
@@ -43,12 +47,15 @@ export class Supervisor {
   reason = 'starting'
   restarts = 0
   addresses: readonly Place[] = []
+  httpAddresses: readonly Place[] = []
+  #directory: MailThreadsOptions['directory']
   recovery: RecoveryReport | null = null
   /** Settles with an exit code when a thread dies of a bug. */
   readonly died: Promise<number>
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#directory = options.directory
     this.#strikes = new Strikes(options.config.dataDirectory, (error) =>
       options.log.error({ error: error.message }, 'strikes.json cannot be written'),
     )
@@ -61,17 +68,19 @@ export class Supervisor {
       ...this.#options,
       config: this.#config,
       strikes: this.#strikes,
+      directory: this.#directory,
       onDiskFailed: (log, message) => this.#diskFailed(threads, log, message),
       onBug: (error) => this.#bug(threads, error),
     })
     this.#threads = threads
     const failed = new Promise<never>((_, reject) => (this.#startFailed = reject))
     try {
-      const { addresses, recovery } = await Promise.race([threads.start(), failed])
+      const { addresses, httpAddresses, recovery } = await Promise.race([threads.start(), failed])
       this.state = 'ready'
       this.reason = ''
       this.#failures = 0
       this.addresses = addresses
+      this.httpAddresses = httpAddresses
       this.recovery = recovery
     } finally {
       this.#startFailed = null
@@ -89,12 +98,19 @@ export class Supervisor {
     return { ready: reasons.length === 0, reasons: [...new Set(reasons)] }
   }
 
-  async figures(): Promise<EngineFigures | null> {
-    return (await this.#threads?.figures()) ?? null
+  /** Settles when every thread works by it. */
+  async takeDirectory(directory: DirectorySnapshot): Promise<void> {
+    this.#directory = directory
+    await this.#threads?.takeDirectory(directory)
   }
 
-  async live(number: number): Promise<readonly LiveRecipient[]> {
-    return (await this.#threads?.live(number)) ?? []
+  /** Port `outbox`. */
+  async send(mail: OutgoingMail): Promise<Failure | null> {
+    return (await this.#threads?.send(mail)) ?? (this.#threads === null ? failures.spoolBroken : null)
+  }
+
+  async figures(): Promise<EngineFigures | null> {
+    return (await this.#threads?.figures()) ?? null
   }
 
   workers(): readonly RunningThread[] {
@@ -123,7 +139,8 @@ export class Supervisor {
   get #config(): Config {
     const { config } = this.#options
     const listeners = config.smtp.listeners.map((listener, i) => ({ ...listener, ...this.addresses[i] }))
-    return { ...config, smtp: { ...config.smtp, listeners } }
+    const httpListeners = config.http.listeners.map((listener, i) => ({ ...listener, ...this.httpAddresses[i] }))
+    return { ...config, smtp: { ...config.smtp, listeners }, http: { ...config.http, listeners: httpListeners } }
   }
 
   /** A broken invariant: nothing of this process is to be trusted any more. */

@@ -1,5 +1,5 @@
 /** One thread that main talks to. */
-import { Worker } from 'node:worker_threads'
+import { type MessagePort, Worker } from 'node:worker_threads'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { secondMs } from '../kernel/units.ts'
@@ -7,27 +7,30 @@ import type {
   DeliverThreadData,
   FromThread,
   Fullness,
+  EventsThreadData,
   IntakeThreadData,
   LogThreadData,
   SchedulerThreadData,
+  SenderConfirmation,
   ThreadLog,
   ToThread,
 } from './exchange.ts'
 import { askMsMax } from './limits.ts'
 
-export type Role = 'scheduler' | 'intake' | 'deliver' | 'log'
+export type Role = 'scheduler' | 'intake' | 'deliver' | 'events' | 'log'
 
 export interface ThreadOptions {
   readonly name: string
   readonly entry: URL
-  readonly data: SchedulerThreadData | IntakeThreadData | DeliverThreadData
+  readonly data: SchedulerThreadData | IntakeThreadData | DeliverThreadData | EventsThreadData
   readonly log: ThreadLog
   readonly onFull?: (fullness: Fullness) => void
+  readonly onConfirmSender?: (token: string) => Promise<SenderConfirmation>
   /** Called once. Null: it was ended from outside. */
   readonly onEnd: (error: Error | null) => void
 }
 
-type Ready = Extract<FromThread, { kind: 'ready' }>
+export type Ready = Extract<FromThread, { kind: 'ready' }>
 type Asking = Extract<ToThread, { ask: number }>
 type Answer = Extract<FromThread, { ask: number }>
 
@@ -75,8 +78,8 @@ export class Thread {
     return this.#ended ? 'stopped' : this.#running ? 'running' : 'starting'
   }
 
-  post(message: ToThread): void {
-    this.worker.postMessage(message)
+  post(message: ToThread, transfer: readonly MessagePort[] = []): void {
+    this.worker.postMessage(message, transfer)
   }
 
   /** Null when it does not answer in time, or ends. */
@@ -120,8 +123,15 @@ export class Thread {
         return this.#options.onFull?.(message)
       case 'drained':
         return this.#onDrained()
+      case 'confirm-sender': {
+        const { request, token } = message
+        const answer =
+          this.#options.onConfirmSender?.(token) ?? Promise.resolve({ problem: 'nobody can confirm it now' })
+        return void answer.then((confirmation) => this.post({ kind: 'confirmed', request, confirmation }))
+      }
       case 'figures':
-      case 'live':
+      case 'took':
+      case 'sent':
         return this.#asked.get(message.ask)?.(message)
     }
   }

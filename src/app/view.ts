@@ -1,16 +1,17 @@
 /** What the admin API sees of the running program. */
-import type { EngineStatus, EngineView, SandboxStoreView } from '../admin/admin.ts'
+import type { DirectoryView, EngineStatus, EngineView, SandboxStoreView } from '../admin/admin.ts'
 import type { Config } from '../config/config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { uuidBytes, uuidTimeMs } from '../kernel/ids.ts'
-import { secondMs } from '../kernel/units.ts'
+import { dayMs, secondMs } from '../kernel/units.ts'
 import type { Disk } from '../ports/disk.ts'
-import { findSubmission, statSpool } from '../spool/spool.ts'
+import { statSpool } from '../spool/spool.ts'
 import type { EngineFigures } from './exchange.ts'
 import { noTotals } from './figures.ts'
 import { describeMessage } from './message-view.ts'
 import { metricsOf } from './metrics.ts'
 import { CpuShares, Rates } from './rates.ts'
+import type { StoreClient } from './store-client.ts'
 import type { Supervisor } from './supervisor.ts'
 
 export interface ViewOptions {
@@ -19,11 +20,14 @@ export interface ViewOptions {
   readonly disk: Disk
   readonly supervisor: Supervisor
   readonly clock: Clock
+  readonly store: StoreClient
+  readonly directory: DirectoryView
+  readonly sandboxCredentials?: NonNullable<EngineView['sandboxCredentials']>
   readonly sandbox: SandboxStoreView | null
 }
 
 export function createView(options: ViewOptions): EngineView {
-  const { config, disk, supervisor, clock } = options
+  const { config, supervisor, store, directory, clock } = options
   const startedMs = clock.monotonicMs()
   const rates = new Rates()
   const sample = (): void => {
@@ -36,6 +40,8 @@ export function createView(options: ViewOptions): EngineView {
   return {
     health: () => supervisor.health(),
     sandbox: options.sandbox,
+    directory,
+    ...(options.sandboxCredentials !== undefined && { sandboxCredentials: options.sandboxCredentials }),
     async status(): Promise<EngineStatus> {
       const [figures, threads] = await Promise.all([supervisor.figures(), cpu.read(supervisor, clock)])
       return {
@@ -58,10 +64,9 @@ export function createView(options: ViewOptions): EngineView {
     async message(id) {
       const bytes = uuidBytes(id)
       if (bytes === null) return null
-      const found = findSubmission(disk, bytes)
-      if (found !== null) return describeMessage(found, await supervisor.live(found.number))
-      const oldestAtMs = statSpool(disk)[0]?.oldestAtMs ?? 0
-      return uuidTimeMs(bytes) < oldestAtMs ? { expired: true } : null
+      const found = await store.findAny(id)
+      if (found !== null) return describeMessage(found)
+      return uuidTimeMs(bytes) < clock.nowMs() - config.store.retentionDays * dayMs ? { expired: true } : null
     },
     metrics: async () => metricsOf(await supervisor.figures(), supervisor, startedMs, clock),
   }

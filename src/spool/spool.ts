@@ -45,8 +45,6 @@ export type { SubmissionLog } from './submission-log.ts'
 export {
   type DumpEntry,
   dumpSpool,
-  findSubmission,
-  type FoundSubmission,
   fsckSpool,
   type FsckReport,
   statSpool,

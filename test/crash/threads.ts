@@ -35,6 +35,7 @@ import {
   stopSource,
 } from './run.ts'
 import type { SourceTask } from './source.ts'
+import { noTenants } from '../support/no-tenants.ts'
 
 export interface ThreadKillPlan {
   readonly directory: string
@@ -118,7 +119,7 @@ async function build(plan: ThreadKillPlan): Promise<World> {
   writeFileSync(configFile(directory), config(directory, await freePort(), receiverPort))
   const loaded = loadConfig(configFile(directory), {})
   makeSpoolDirectories(openDisk(loaded.config.dataDirectory), layout.intake)
-  const supervisor = new Supervisor({ config: loaded.config, layout, log: quiet, sandboxSink: null })
+  const supervisor = new Supervisor({ ...noTenants(), config: loaded.config, layout, log: quiet, sandboxSink: null })
   await supervisor.start()
   const port = supervisor.addresses[0]?.port ?? 0
   const source = child('source', { port, ledger: sentLedger(directory), ratePerSecond, seed } satisfies SourceTask)

@@ -13,6 +13,7 @@ import { dumpSpool, makeSpoolDirectories } from '../../src/spool/spool.ts'
 import type { Layout } from '../../src/app/layout.ts'
 import type { Log } from '../../src/app/log.ts'
 import { Supervisor } from '../../src/app/supervisor.ts'
+import { noTenants } from '../support/no-tenants.ts'
 
 const poisoned = new URL('../support/poisoned-thread.ts', import.meta.url)
 
@@ -29,7 +30,7 @@ async function build(t: TestContext, layout: Layout): Promise<World> {
   mkdirSync(directory, { recursive: true })
   const receiver = await startReceiver({})
   t.after(() => receiver.close())
-  const { config } = sandboxConfig(directory, { smtpPort: 0, managementPort: 0 })
+  const { config } = sandboxConfig(directory, { smtpPort: 0, httpPort: 0, managementPort: 0 })
   makeSpoolDirectories(openDisk(directory), Math.max(1, layout.intake))
   const alarms: string[] = []
   const log = { error: (_: unknown, text: string) => alarms.push(text), fatal() {}, warn() {}, info() {}, debug() {} }
@@ -40,7 +41,14 @@ async function build(t: TestContext, layout: Layout): Promise<World> {
     alarms,
     received: () => receiver.received.map(({ envelope }) => envelope.from),
     supervisor: () => {
-      const supervisor = new Supervisor({ config, layout, log: log as unknown as Log, sandboxSink, entries })
+      const supervisor = new Supervisor({
+        ...noTenants(),
+        config,
+        layout,
+        log: log as unknown as Log,
+        sandboxSink,
+        entries,
+      })
       t.after(() => supervisor.stop(0))
       return supervisor
     },

@@ -41,6 +41,7 @@ test('with two threads that accept and two that deliver, 5 MB and 100 recipients
   assert.deepEqual(status.threads.map(({ name }) => name).sort(), [
     'deliver-0',
     'deliver-1',
+    'events',
     'intake-0',
     'intake-1',
     'log',

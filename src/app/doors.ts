@@ -1,0 +1,134 @@
+/** What listens: SMTP and the sending API, with what both need of the rest. In an intake thread, or in the scheduler's. */
+import type { Config } from '../config/config.ts'
+import {
+  type HttpIntake,
+  type HttpLogEvent,
+  type IntakeLogEvent,
+  newHttpCounters,
+  newIntakeCounters,
+  type SmtpIntake,
+  startHttpIntake,
+  startSmtpIntake,
+} from '../intake/intake.ts'
+import { systemClock } from '../kernel/clock.ts'
+import { systemRandom } from '../kernel/random.ts'
+import type { IntakeTenant } from '../ports/directory.ts'
+import type { Submissions } from '../ports/submissions.ts'
+import type { Channel } from '../spool/spool.ts'
+import { CurrentClients } from './current-clients.ts'
+import type { FromThread, Place, SenderConfirmation, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
+import { sendMail } from './outbox.ts'
+import { StoreClient } from './store-client.ts'
+
+export interface DoorsOptions {
+  readonly config: Config
+  readonly version: string
+  readonly submissions: Submissions
+  readonly directory: readonly IntakeTenant[]
+  readonly channel: Channel
+  readonly log: ThreadLog
+  readonly reusePort: boolean
+  readonly confirmSender: (token: string) => Promise<SenderConfirmation>
+}
+
+export class Doors {
+  readonly #options: DoorsOptions
+  readonly #clients: CurrentClients
+  readonly #store = new StoreClient(systemClock)
+  readonly #smtpCounters = newIntakeCounters()
+  readonly #httpCounters = newHttpCounters()
+  #smtp: SmtpIntake | null = null
+  #http: HttpIntake | null = null
+
+  constructor(options: DoorsOptions) {
+    this.#options = options
+    this.#clients = new CurrentClients(options.config, options.directory, systemClock)
+  }
+
+  async open(): Promise<void> {
+    const { config, version, submissions, log, reusePort } = this.#options
+    const { hostname, tls, sandbox } = config
+    const clients = this.#clients
+    const store = config.store.enabled ? this.#store : null
+    this.#smtp = await startSmtpIntake({
+      config: config.smtp,
+      hostname,
+      tls,
+      submissions,
+      clients,
+      store,
+      clock: systemClock,
+      counters: this.#smtpCounters,
+      log: (event: IntakeLogEvent) => log('info', 'refused', { ...event }),
+      reusePort,
+    })
+    if (store === null) return
+    this.#http = await startHttpIntake({
+      config: config.http,
+      recipientsMax: config.smtp.recipientsMax,
+      hostname,
+      tls,
+      submissions,
+      clients,
+      store,
+      clock: systemClock,
+      random: systemRandom,
+      counters: this.#httpCounters,
+      log: ({ error, ...event }: HttpLogEvent) =>
+        error === null
+          ? log('info', 'refused', { ...event })
+          : log('error', 'a request failed', { ...event, error: error.stack }),
+      reusePort,
+      sandbox,
+      version,
+      health: () => this.#health(),
+    })
+  }
+
+  get addresses(): readonly Place[] {
+    return this.#smtp?.addresses ?? []
+  }
+
+  get httpAddresses(): readonly Place[] {
+    return this.#http?.addresses ?? []
+  }
+
+  get figures(): NonNullable<ThreadFigures['intake']> {
+    const counters: Record<string, number> = { ...this.#smtpCounters }
+    for (const [name, value] of Object.entries(this.#httpCounters))
+      counters[`http${name.charAt(0).toUpperCase()}${name.slice(1)}`] = value
+    return { connections: (this.#smtp?.connections ?? 0) + (this.#http?.connections ?? 0), counters }
+  }
+
+  hear(message: ToThread): FromThread | Promise<FromThread> | null {
+    switch (message.kind) {
+      case 'store':
+        this.#store.attach(message.port)
+        return null
+      case 'directory':
+        if (message.intake !== undefined) this.#clients.replace(message.intake)
+        return { kind: 'took', ask: message.ask }
+      case 'send': {
+        const { ask } = message
+        const content = Buffer.from(message.mail.content)
+        return sendMail(this.#options.submissions, { ...message.mail, content }).then((failure) => ({
+          kind: 'sent',
+          ask,
+          failure,
+        }))
+      }
+      default:
+        return null
+    }
+  }
+
+  async stop(deadlineMs: number): Promise<void> {
+    await Promise.all([this.#smtp?.stop(deadlineMs), this.#http?.stop(deadlineMs)])
+  }
+
+  #health(): { ready: boolean; reasons: string[] } {
+    const { state } = this.#options.channel
+    if (state === 'ok') return { ready: true, reasons: [] }
+    return { ready: false, reasons: [state === 'full' ? 'the disk is below its reserve' : 'the disk failed'] }
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Port `message store` in a thread that serves clients: every question goes to the events thread. When that is being started again, questions wait for its
+ * successor, which is told first which claims are held.
+ */
+import type { MessagePort } from 'node:worker_threads'
+import type { Clock } from '../kernel/clock.ts'
+import {
+  BadCursor,
+  type Claim,
+  type MessagePage,
+  type MessageQuery,
+  type MessageRecord,
+  type MessageStore,
+  StoreUnavailable,
+} from '../ports/message-store.ts'
+import { storeAskMsMax, storeAsksMax } from './limits.ts'
+import type { FromStore, HeldClaim, StoreAnswer, StoreQuestion, ToStore } from './store-wire.ts'
+
+interface Asked {
+  readonly question: StoreQuestion
+  readonly settle: (answer: StoreAnswer) => void
+  readonly fail: (error: Error) => void
+  readonly askedMs: number
+}
+
+export class StoreClient implements MessageStore {
+  readonly #clock: Clock
+  #port: MessagePort | null = null
+  #nextAsk = 1
+  readonly #asked = new Map<number, Asked>()
+  readonly #held = new Map<number, HeldClaim>()
+  #sweeping = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** To the events thread, or to its successor. */
+  attach(port: MessagePort): void {
+    this.#port?.close()
+    this.#port = port
+    port.on('message', (message: FromStore) => this.#hear(message))
+    this.#say({ kind: 'hello', claims: [...this.#held.values()] })
+    for (const [ask, { question }] of this.#asked) this.#say({ kind: 'ask', ask, question })
+  }
+
+  find(tenant: string, id: string): Promise<MessageRecord | null> {
+    return this.#ask({ kind: 'find', tenant, id }) as Promise<MessageRecord | null>
+  }
+
+  /** For the operator. */
+  findAny(id: string): Promise<MessageRecord | null> {
+    return this.#ask({ kind: 'find', tenant: null, id }) as Promise<MessageRecord | null>
+  }
+
+  list(tenant: string, query: MessageQuery): Promise<MessagePage> {
+    return this.#ask({ kind: 'list', tenant, query }) as Promise<MessagePage>
+  }
+
+  claim(tenant: string, key: string, requestSha256: string): Promise<Claim> {
+    return this.#ask({ kind: 'claim', tenant, key, requestSha256 }) as Promise<Claim>
+  }
+
+  release(claim: number): void {
+    if (!this.#held.delete(claim)) return
+    this.#say({ kind: 'release', claim })
+  }
+
+  #say(message: ToStore): void {
+    this.#port?.postMessage(message)
+  }
+
+  #ask(question: StoreQuestion): Promise<StoreAnswer> {
+    if (this.#asked.size >= storeAsksMax.value)
+      return Promise.reject(new StoreUnavailable('too many questions wait for the message store'))
+    const ask = this.#nextAsk++
+    return new Promise((settle, fail) => {
+      this.#asked.set(ask, { question, settle, fail, askedMs: this.#clock.monotonicMs() })
+      this.#say({ kind: 'ask', ask, question })
+      this.#sweepLater()
+    })
+  }
+
+  #hear(message: FromStore): void {
+    const asked = this.#asked.get(message.ask)
+    if (asked === undefined) return this.#answeredTooLate(message)
+    this.#asked.delete(message.ask)
+    if (message.kind === 'answer') {
+      this.#noteClaim(asked.question, message.answer)
+      return asked.settle(message.answer)
+    }
+    asked.fail(message.why === 'bad_cursor' ? new BadCursor(message.message) : new StoreUnavailable(message.message))
+  }
+
+  #noteClaim(question: StoreQuestion, answer: StoreAnswer): void {
+    if (question.kind !== 'claim' || answer === null || !('kind' in answer) || answer.kind !== 'new') return
+    const { tenant, key } = question
+    const { claim } = answer
+    this.#held.set(claim, { claim, tenant, key })
+  }
+
+  /** Nobody waits for it any more; but a claim would be held for good. */
+  #answeredTooLate(message: FromStore): void {
+    if (message.kind !== 'answer' || message.answer === null || !('kind' in message.answer)) return
+    if (message.answer.kind === 'new') this.#say({ kind: 'release', claim: message.answer.claim })
+  }
+
+  /** One timer for all. */
+  #sweepLater(): void {
+    if (this.#sweeping) return
+    this.#sweeping = true
+    this.#clock.after(storeAskMsMax.value / 8, () => {
+      this.#sweeping = false
+      const before = this.#clock.monotonicMs() - storeAskMsMax.value
+      for (const [ask, { askedMs, fail }] of this.#asked) {
+        if (askedMs >= before) break
+        this.#asked.delete(ask)
+        fail(new StoreUnavailable('the message store does not answer in time'))
+      }
+      if (this.#asked.size > 0) this.#sweepLater()
+    })
+  }
+}
