@@ -54,16 +54,16 @@ export class DayQueries {
     const recipients = rows.map(
       (row): RecipientRecord => ({ ...recipientOf(row), tries: (tries.get(row.recipient) ?? []).map(tryOf) }),
     )
-    return { ...headOf(message), recipients, status: this.status(message.number) }
+    return { ...headOf(message), recipients, status: firstStatus(rows) }
   }
 
   summary(number: number): MessageSummary {
     const message = this.#prepared(`${messageSql} WHERE m.number = ?`).get(number) as unknown as MessageRow
     const rows = this.#prepared(recipientsSql).all(number, summaryRecipientsMax.value) as unknown as RecipientRow[]
-    return { ...headOf(message), recipients: rows.map(recipientOf), status: this.status(number) }
+    const status = rows.length === message.recipients ? firstStatus(rows) : this.status(number)
+    return { ...headOf(message), recipients: rows.map(recipientOf), status }
   }
 
-  /** Statuses are numbered in the order in which they count. */
   status(number: number): RecipientStatus {
     const row = this.#prepared('SELECT min(status) AS status FROM recipients WHERE number = ?').get(number)
     return statusOf(Number(row?.['status']))
@@ -171,6 +171,10 @@ interface TryRow {
   readonly source: string
   readonly tls: string
 }
+
+/** Statuses are numbered in the order in which they count. */
+const firstStatus = (rows: readonly RecipientRow[]): RecipientStatus =>
+  statusOf(rows.reduce((first, { status }) => Math.min(first, status), Number.MAX_SAFE_INTEGER))
 
 const headOf = (row: MessageRow): Omit<MessageSummary, 'recipients' | 'status'> => ({
   id: uuidText(row.id, 0),

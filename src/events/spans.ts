@@ -57,7 +57,7 @@ export class Spans {
     const index = indexOf(spans, sequence)
     const span = spans[index]
     if (span !== undefined && sequence <= span.last) return span
-    const goesTo = dayFor(day, span, spans[index - 1], spans[index + 1])
+    const goesTo = dayFor(day, spans, index)
     if (goesTo === span?.day) {
       span.last = sequence
       return span
@@ -74,11 +74,13 @@ export class Spans {
   }
 }
 
-function dayFor(day: Day, span: Span | undefined, before: Span | undefined, after: Span | undefined): Day {
+function dayFor(day: Day, spans: readonly Span[], index: number): Day {
+  const span = spans[index]
+  const after = spans[index + 1]
   if (span === undefined) return Math.min(day, after?.day ?? day)
   if (day > span.day) return Math.max(span.day, Math.min(day, after?.day ?? day))
-  // A clock that had been days ahead is right again: or everything from now on would be kept until that day is over.
-  if (day < span.day - 1 && before !== undefined && before.day <= day) return day
+  // A clock that had been days ahead is right again, as before: or everything from now on would be kept until those days are over.
+  if (day < span.day - 1 && spans.some((before, i) => i < index && before.day <= day)) return day
   return span.day
 }
 

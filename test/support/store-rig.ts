@@ -1,8 +1,7 @@
 /** A message store on real files, with a clock and chance that obey, and records to put into it. */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import {
   type AttemptOutcome,
   type MessageHead,
@@ -20,6 +19,14 @@ import { noFacts, type SubmissionFacts } from '../../src/model/submission.ts'
 /** 2026-07-01, noon, UTC. */
 export const firstNoonMs = Date.UTC(2026, 6, 1, 12)
 
+/** Where there is such a place, a test does not wait for the disk hundreds of times. */
+const memory = '/dev/shm'
+
+/** A test, or whoever else ends. */
+interface Ending {
+  after(end: () => void): void
+}
+
 export class StoreRig {
   readonly directory: string
   readonly clock = new VirtualClock(firstNoonMs)
@@ -27,8 +34,8 @@ export class StoreRig {
   table: MessageTable
   readonly #options: Partial<StoreOptions>
 
-  constructor(t: Pick<TestContext, 'after'>, options: Partial<StoreOptions> = {}) {
-    const parent = mkdtempSync(join(tmpdir(), 'posthaste-store-'))
+  constructor(t: Ending, options: Partial<StoreOptions> = {}) {
+    const parent = mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), 'posthaste-store-'))
     t.after(() => rmSync(parent, { recursive: true }))
     this.directory = join(parent, 'messages')
     this.#options = options
