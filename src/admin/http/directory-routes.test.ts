@@ -31,6 +31,7 @@ test('tenants: made, listed by pages, found by id and name, renamed, suspended, 
   assert.deepEqual(codeOf(await call('POST', '/tenants', { name: 'beta' })), [409, 'tenant_name_taken'])
   assert.deepEqual(codeOf(await call('POST', '/tenants', { name: 'Be ta' })), [422, 'invalid_value', '/name'])
   assert.deepEqual(codeOf(await call('GET', '/tenants?limit=0')), [400, 'bad_limit'])
+  assert.deepEqual(codeOf(await call('GET', '/tenants?after=a&after=b')), [400, 'repeated_parameter'])
 })
 
 test('a tenant that is named as another one’s id does not stand in its way', async (t) => {
@@ -355,6 +356,9 @@ test('a sender is mailed a link that the API does not show, and proven by it', a
   await directory.createTenant('acme')
   const made = await call('POST', '/tenants/acme/senders', { address: 'Ann@Gmail.example' })
   assert.deepEqual([made.status, made.body.address, made.body.verified], [201, 'ann@gmail.example', false])
+  const soon = await call('POST', '/tenants/acme/senders', { address: 'ann@gmail.example' })
+  assert.deepEqual([...codeOf(soon), soon.headers['retry-after']], [429, 'sender_link_too_soon', '60'])
+  assert.equal(mailed.length, 1)
   const [mail] = mailed
   assert.ok(mail)
   assert.deepEqual(

@@ -15,6 +15,7 @@ const titles = new Map([
   [415, 'Unsupported Media Type'],
   [421, 'Misdirected Request'],
   [422, 'Unprocessable Content'],
+  [429, 'Too Many Requests'],
   [500, 'Internal Server Error'],
   [503, 'Service Unavailable'],
 ])
@@ -47,9 +48,11 @@ export function problem(
 const statuses: ReadonlyMap<string, number> = new Map([
   ['not_json', 400],
   ['bad_limit', 400],
+  ['repeated_parameter', 400],
   ['invalid_value', 422],
   ['public_url_missing', 409],
   ['directory_not_heard', 500],
+  ['sender_link_too_soon', 429],
   ['directory_busy', 503],
   ['directory_closed', 503],
   ['link_not_mailed', 503],
@@ -60,13 +63,17 @@ const statusOfEnding: readonly (readonly [ending: string, status: number])[] = [
   ['_unproven', 409],
   ['_too_many', 422],
 ]
-const retryAfterSeconds = 5
+const retryAfterSeconds: ReadonlyMap<number, number> = new Map([
+  [429, 60],
+  [503, 5],
+])
 
 /** What the client or the operator can cure; null for everything else, which is for the log. */
 export function refusal(reply: FastifyReply, error: PosthasteError): FastifyReply | null {
   const { code, message, cure } = error
   const status = statuses.get(code) ?? statusOfEnding.find(([ending]) => code.endsWith(ending))?.[1]
   if (status === undefined) return null
-  if (status === 503) void reply.header('retry-after', String(retryAfterSeconds))
+  const seconds = retryAfterSeconds.get(status)
+  if (seconds !== undefined) void reply.header('retry-after', String(seconds))
   return problem(reply, status, code, message, cure, error instanceof InvalidValue ? { pointer: error.pointer } : {})
 }

@@ -9,3 +9,9 @@ export function readLimit(written: unknown, left: number): number {
   if (count > 0) return Math.min(count, pageMessagesMax.value)
   throw new PosthasteError('bad_limit', 'limit is not a whole number', `Use 1 to ${pageMessagesMax.value}.`)
 }
+
+export function readText(query: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  const value = query[name]
+  if (value === undefined || typeof value === 'string') return value
+  throw new PosthasteError('repeated_parameter', `${name} is given twice`, 'Give it once.')
+}

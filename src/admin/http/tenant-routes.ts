@@ -5,7 +5,7 @@ import { keyWire, loginWire, tenantWire } from '../directory-wire.ts'
 import type { DirectoryView } from '../view.ts'
 import { Fields, noFields } from './body.ts'
 import { json } from './json.ts'
-import { readLimit } from './query.ts'
+import { readLimit, readText } from './query.ts'
 
 const tenantsPath = '/api/v1/admin/tenants'
 export const tenantPath = `${tenantsPath}/:tenant`
@@ -23,9 +23,9 @@ export function registerTenantRoutes(app: FastifyInstance, directory: DirectoryV
   })
   app.get(tenantsPath, async (request: WithQuery, reply) => {
     const count = readLimit(request.query['limit'], pageDefault)
-    const { after } = request.query
+    const after = readText(request.query, 'after')
     // One more than asked for tells whether there is another page.
-    const page = await directory.listTenants({ count: count + 1, ...(typeof after === 'string' ? { after } : {}) })
+    const page = await directory.listTenants({ count: count + 1, ...(after === undefined ? {} : { after }) })
     const tenants = page.slice(0, count)
     return json(reply, {
       tenants: tenants.map(tenantWire),

@@ -12,6 +12,7 @@ import { dayMs } from '../../kernel/units.ts'
 import { InvalidValue } from '../../ports/directory.ts'
 import { type DirectorySchema, openDirectory } from './directory.ts'
 import { makeRsaKey } from './domain-keys.ts'
+import { linkPauseMs } from './limits.ts'
 import { migrate, type Migration, migrations } from './migrations.ts'
 
 const plain = { clock: new VirtualClock(), random: systemRandom, fileTenants: [] }
@@ -162,6 +163,8 @@ test('an address is proven by the newest link, once, within its time', async (t)
   const tenant = await directory.createTenant('one')
   const first = await directory.addSender(tenant.id, ' Ann@Gmail.Example ')
   assert.equal(first.sender.address, 'ann@gmail.example')
+  await assert.rejects(directory.addSender(tenant.id, 'ann@gmail.example'), { code: 'sender_link_too_soon' })
+  clock.advance(linkPauseMs.value)
   const second = await directory.addSender(tenant.id, 'ann@gmail.example')
   assert.equal(second.sender.id, first.sender.id)
   for (const token of [first.token, '', 'x', `${second.token.slice(0, -1)}-`])

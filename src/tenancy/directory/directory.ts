@@ -44,6 +44,7 @@ import { addSender, confirmSender, listSenders, removeSender, tenantOfLink } fro
 import { loadParts, type TenantParts } from './snapshot.ts'
 import { changeStream, createStream, listStreams, removeStream } from './streams.ts'
 import { createTenant, findTenant, listTenants, renameTenant, suspendTenant, tenantOf, tenantRow } from './tenants.ts'
+import { domain as readDomain } from './values.ts'
 
 export type { DirectorySchema } from './schema.ts'
 
@@ -188,6 +189,8 @@ class SqlDirectory implements Directory {
   }
 
   async addDomain(tenantId: string, domain: NewDomain): Promise<SendingDomain> {
+    // Looked at first: a key is dear.
+    readDomain('/domain', domain.domain)
     const pem = await this.#newPrivateKey(tenantId)
     return await this.#changeOf(tenantId, (change) => addDomain(change, domain, pem, this.#domainSecret))
   }

@@ -28,7 +28,21 @@ export const makeRsaKey: MakePrivateKey = () =>
     generateKeyPair('rsa', options, (error, _, privateKey) => (error === null ? resolve(privateKey) : reject(error)))
   })
 
-export function domainKeyOf(row: DomainKeyRow, domain: string): DomainKey {
+/** All but the private half, which is for the snapshot alone. */
+export type PublicKeyRow = Omit<DomainKeyRow, 'private_key_pem'>
+
+const publicColumns = [
+  'id',
+  'tenant_id',
+  'domain_id',
+  'selector',
+  'public_key',
+  'created_ms',
+  'proven_ms',
+  'retired_ms',
+] as const
+
+export function domainKeyOf(row: PublicKeyRow, domain: string): DomainKey {
   return {
     id: row.id,
     selector: row.selector,
@@ -44,14 +58,14 @@ export async function domainKeys(
   db: DirectoryDatabase | DirectoryTransaction,
   tenantId: string,
   domainId: string | null = null,
-): Promise<DomainKeyRow[]> {
+): Promise<PublicKeyRow[]> {
   const rows = await db
     .selectFrom('domain_keys')
-    .selectAll()
+    .select(publicColumns)
     .where('tenant_id', '=', tenantId)
     .$if(domainId !== null, (query) => query.where('domain_id', '=', domainId as string))
     .execute()
-  const rank = (row: DomainKeyRow): number => (row.retired_ms !== null ? 0 : row.proven_ms !== null ? 1 : 2)
+  const rank = (row: PublicKeyRow): number => (row.retired_ms !== null ? 0 : row.proven_ms !== null ? 1 : 2)
   return rows.sort((one, other) => rank(one) - rank(other))
 }
 

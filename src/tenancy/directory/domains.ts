@@ -12,12 +12,20 @@ import { createHmac } from 'node:crypto'
 import { PosthasteError } from '../../kernel/errors.ts'
 import type { NewDomain, SendingDomain } from '../../ports/directory.ts'
 import { type Change, refuseBeyond, taken, unknown } from './change.ts'
-import { addDomainKey, deleteKeys, domainKeyOf, domainKeys, proveKey, rotateKey } from './domain-keys.ts'
+import {
+  addDomainKey,
+  deleteKeys,
+  domainKeyOf,
+  domainKeys,
+  proveKey,
+  type PublicKeyRow,
+  rotateKey,
+} from './domain-keys.ts'
 import { domainsMax } from './limits.ts'
-import type { DirectoryDatabase, DirectoryTransaction, DomainKeyRow, DomainRow } from './schema.ts'
+import type { DirectoryDatabase, DirectoryTransaction, DomainRow } from './schema.ts'
 import { domain as readDomain } from './values.ts'
 
-function domainOf(row: DomainRow, keys: readonly DomainKeyRow[], secret: string): SendingDomain {
+function domainOf(row: DomainRow, keys: readonly PublicKeyRow[], secret: string): SendingDomain {
   return {
     id: row.id,
     tenantId: row.tenant_id,

@@ -173,6 +173,7 @@ test('limit directory.senders: claimed and verified ones alike', async (t) => {
   await rig.directory.addSender(tenantId, 'last@b.example')
   await assert.rejects(rig.directory.addSender(tenantId, 'more@b.example'), { code: 'senders_too_many' })
   // A new link for one that is there is not one more.
+  rig.clock.advance(limits.linkPauseMs.value)
   await rig.directory.addSender(tenantId, 'last@b.example')
 })
 
@@ -270,4 +271,18 @@ test('limit directory.domain-keys-in-making: four at once, one more is refused a
   await condition(() => waiting.length === 1)
   waiting[0]?.(aPrivateKey)
   await late
+})
+
+test('limit directory.sender-link-pause: an address is mailed again after a minute, not before', async (t) => {
+  for (const afterMs of around(limits.linkPauseMs.value)) {
+    const { directory, clock } = await directoryRig(t)
+    const { id: tenantId } = await directory.createTenant('one')
+    await directory.addSender(tenantId, 'ann@b.example')
+    clock.advance(afterMs)
+    const again = directory.addSender(tenantId, 'ann@b.example')
+    if (afterMs < limits.linkPauseMs.value) await assert.rejects(again, { code: 'sender_link_too_soon' })
+    else await again
+    clock.jumpWall(-afterMs * 10)
+    await directory.addSender(tenantId, 'ann@b.example')
+  }
 })

@@ -1,6 +1,6 @@
 /** Bounds of the directory. */
 import { limit } from '../../kernel/limits.ts'
-import { dayMs, KiB } from '../../kernel/units.ts'
+import { dayMs, KiB, minuteMs } from '../../kernel/units.ts'
 
 const owner = 'tenancy'
 
@@ -128,6 +128,15 @@ export const linkMsMax = limit({
   owner,
   why: 'The link that proves an address: long enough for a mail that is greylisted and read tomorrow morning.',
   breach: 'sender_link_unknown',
+})
+
+export const linkPauseMs = limit({
+  name: 'directory.sender-link-pause',
+  value: 1 * minuteMs,
+  unit: 'ms',
+  owner,
+  why: 'Between two mails to an address that has not agreed to any: who asks again and again must not fill its mailbox.',
+  breach: 'sender_link_too_soon',
 })
 
 export const changesWaitingMax = limit({

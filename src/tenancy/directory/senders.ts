@@ -6,7 +6,7 @@ import { PosthasteError } from '../../kernel/errors.ts'
 import type { VerifiedSender } from '../../ports/directory.ts'
 import { type Change, refuseBeyond, taken, unknown } from './change.ts'
 import { ownerOf } from './domains.ts'
-import { linkMsMax, sendersMax } from './limits.ts'
+import { linkMsMax, linkPauseMs, sendersMax } from './limits.ts'
 import type { DirectoryDatabase, DirectoryTransaction, SenderRow } from './schema.ts'
 import { createSecret, isSecret, sha256 } from './secrets.ts'
 import { address as readAddress } from './values.ts'
@@ -37,6 +37,7 @@ export async function addSender(change: Change, written: string): Promise<{ send
   if (known !== undefined) {
     if (known.verified_ms !== null)
       throw taken('sender', `${address} is proven already`, 'Send as it; nothing is missing.')
+    refuseTooSoon(known, nowMs)
     await trx
       .updateTable('verified_senders')
       .set(link)
@@ -108,6 +109,14 @@ export async function removeSender({ trx, tenantId }: Change, senderId: string):
   if (row === undefined) throw unknown('sender', senderId)
   await trx.deleteFrom('verified_senders').where('tenant_id', '=', tenantId).where('id', '=', senderId).execute()
   return senderOf(row)
+}
+
+function refuseTooSoon({ address, link_expires_ms }: SenderRow, nowMs: number): void {
+  const agoMs = nowMs - (link_expires_ms - linkMsMax.value)
+  // Less than nothing: the clock was set back.
+  if (agoMs < 0 || agoMs >= linkPauseMs.value) return
+  const message = `a link was mailed to ${address} less than a minute ago`
+  throw new PosthasteError('sender_link_too_soon', message, 'Look for that mail, or ask again in a minute.')
 }
 
 function linkUnknown(): PosthasteError {

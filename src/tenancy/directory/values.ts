@@ -1,4 +1,5 @@
 /** What people may call things: each reader returns the form that is kept, or throws InvalidValue with what is wrong and what to write instead. */
+import { mailClasses, mailClassOf } from '../../model/options-of-mail.ts'
 import type { MailClass } from '../../model/submission.ts'
 import { InvalidValue, type Scope, type StreamDefaults } from '../../ports/directory.ts'
 import { domainName, parsePath } from '../../standards/address.ts'
@@ -111,12 +112,10 @@ export function expiry(pointer: string, ms: number | null, nowMs: number): numbe
   throw new InvalidValue(pointer, 'it is not a time to come', 'Give one later than now, or none.')
 }
 
-const classes: readonly MailClass[] = ['urgent', 'transactional', 'bulk']
-
 export function mailClass(pointer: string, written: string): MailClass {
-  const known = classes.find((name) => name === written)
-  if (known !== undefined) return known
-  throw new InvalidValue(pointer, `${show(written)} is not a class of mail`, `Choose from ${classes.join(', ')}.`)
+  const known = mailClassOf(written)
+  if (known !== null) return known
+  throw new InvalidValue(pointer, `${show(written)} is not a class of mail`, `Choose from ${mailClasses.join(', ')}.`)
 }
 
 /** As JSON. */
