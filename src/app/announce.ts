@@ -1,4 +1,5 @@
 /** What a person sees at the start: that it is ready, where to send, where to look. Scripts wait for the line that begins with "ready". */
+import { credentialLines, type SandboxCredentials } from '../admin/admin.ts'
 import type { Config } from '../config/config.ts'
 import { formatBytes } from '../kernel/units.ts'
 import type { RecoveryReport } from '../spool/spool.ts'
@@ -20,6 +21,8 @@ export function announce(facts: {
   management: Place
   tokenInUse: boolean
   recovery: RecoveryReport | null
+  /** In the sandbox. */
+  credentials: SandboxCredentials | null
 }): void {
   const { config, recovery } = facts
   const lines = [
@@ -52,13 +55,9 @@ export function announce(facts: {
   }
   lines.push(`  management     http://${where(facts.management)}${facts.tokenInUse ? ' (with the admin token)' : ''}`)
   lines.push(`  data           ${config.dataDirectory}`)
-  if (config.sandbox) {
-    lines.push(
-      '  try            swaks --server 127.0.0.1:' +
-        (facts.smtp[0]?.port ?? '') +
-        ' --from me@example.com --to you@example.net',
-    )
-    lines.push('  then           posthaste sandbox list     (from a clone: npm run -s posthaste -- sandbox list)')
+  if (facts.credentials !== null) {
+    lines.push('', ...credentialLines(facts.credentials).map((line) => (line === '' ? '' : `  ${line}`)), '')
+    lines.push('  then      posthaste sandbox list     (from a clone: npm run -s posthaste -- sandbox list)')
   }
   process.stdout.write(`${lines.join('\n')}\nready\n`)
 }

@@ -16,14 +16,16 @@
  * and deliver threads are replaced while the others go on.
  */
 import { availableParallelism } from 'node:os'
-import { createAdminServer, createDirectoryView } from '../admin/admin.ts'
+import { createAdminServer, createDirectoryView, type SandboxCredentials } from '../admin/admin.ts'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { type Config, ensureAdminToken, needsAdminToken } from '../config/config.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom } from '../kernel/random.ts'
-import { type CaptureSink, startCaptureSink } from '../sandbox/sandbox.ts'
+import type { Directory } from '../ports/directory.ts'
+import { type CaptureSink, sandboxCredentials, startCaptureSink } from '../sandbox/sandbox.ts'
 import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
+import { confirmLink } from '../tenancy/tenancy.ts'
 import { announce } from './announce.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
 import { layoutOf } from './layout.ts'
@@ -34,7 +36,7 @@ import { sandboxView } from './sandbox-view.ts'
 import { untilSignal } from './signals.ts'
 import { StoreClient } from './store-client.ts'
 import { Supervisor } from './supervisor.ts'
-import { confirmSender, openTenants } from './tenants.ts'
+import { openTenants } from './tenants.ts'
 import { createView } from './view.ts'
 
 export interface AppOptions {
@@ -65,9 +67,11 @@ export async function startApp(options: AppOptions): Promise<number> {
     sandboxSink: sink,
     directory: directory.snapshot(),
     store,
-    onConfirmSender: (token) => confirmSender(directory, token),
+    onConfirmSender: (token) =>
+      confirmLink(directory, token, (error) => log.error({ error: String(error) }, 'a sender cannot be confirmed')),
   })
   directory.onChange((snapshot) => supervisor.takeDirectory(snapshot))
+  const credentials = config.sandbox ? credentialsOf(directory, config, supervisor) : null
   const token = needsAdminToken(config) ? ensureAdminToken(config.dataDirectory) : config.management.token
   const view = createView({
     config,
@@ -86,6 +90,7 @@ export async function startApp(options: AppOptions): Promise<number> {
       publicUrl: config.http.publicUrl,
     }),
     sandbox: sink === null ? null : sandboxView(sink),
+    ...(credentials !== null && { sandboxCredentials: credentials }),
   })
   const admin = createAdminServer(view, {
     address: config.management.address,
@@ -97,6 +102,16 @@ export async function startApp(options: AppOptions): Promise<number> {
   try {
     await admin.start()
     await supervisor.start()
+    announce({
+      config,
+      version,
+      smtp: supervisor.addresses,
+      http: supervisor.httpAddresses,
+      management: admin.address,
+      tokenInUse: token !== null,
+      recovery: supervisor.recovery,
+      credentials: (await credentials?.()) ?? null,
+    })
   } catch (error) {
     await supervisor.stop(0)
     await admin.stop()
@@ -105,15 +120,6 @@ export async function startApp(options: AppOptions): Promise<number> {
     releaseLock()
     throw error
   }
-  announce({
-    config,
-    version,
-    smtp: supervisor.addresses,
-    http: supervisor.httpAddresses,
-    management: admin.address,
-    tokenInUse: token !== null,
-    recovery: supervisor.recovery,
-  })
   const askedToEnd = untilSignal({
     source: process,
     clock: systemClock,
@@ -129,6 +135,20 @@ export async function startApp(options: AppOptions): Promise<number> {
   releaseLock()
   log.info({}, 'stopped')
   return exitCode
+}
+
+/** What to try the sandbox with, and where. */
+function credentialsOf(
+  directory: Directory,
+  { dataDirectory }: Config,
+  supervisor: Supervisor,
+): () => Promise<SandboxCredentials> {
+  const secrets = sandboxCredentials(directory, dataDirectory)
+  return async () => ({
+    ...(await secrets()),
+    smtp: supervisor.addresses[0] ?? null,
+    http: supervisor.httpAddresses[0] ?? null,
+  })
 }
 
 async function startSink(config: Config): Promise<CaptureSink> {

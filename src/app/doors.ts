@@ -12,11 +12,11 @@ import {
 } from '../intake/intake.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
-import type { IntakeTenant } from '../ports/directory.ts'
+import type { Confirmation, IntakeTenant } from '../ports/directory.ts'
 import type { Submissions } from '../ports/submissions.ts'
 import type { Channel } from '../spool/spool.ts'
 import { CurrentClients } from './current-clients.ts'
-import type { FromThread, Place, SenderConfirmation, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
+import type { FromThread, Place, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
 import { sendMail } from './outbox.ts'
 import { StoreClient } from './store-client.ts'
 
@@ -28,7 +28,7 @@ export interface DoorsOptions {
   readonly channel: Channel
   readonly log: ThreadLog
   readonly reusePort: boolean
-  readonly confirmSender: (token: string) => Promise<SenderConfirmation>
+  readonly confirmSender: (token: string) => Promise<Confirmation>
 }
 
 export class Doors {
@@ -46,7 +46,7 @@ export class Doors {
   }
 
   async open(): Promise<void> {
-    const { config, version, submissions, log, reusePort } = this.#options
+    const { config, version, submissions, log, reusePort, confirmSender } = this.#options
     const { hostname, tls, sandbox } = config
     const clients = this.#clients
     const store = config.store.enabled ? this.#store : null
@@ -81,6 +81,7 @@ export class Doors {
       reusePort,
       sandbox,
       version,
+      confirmSender,
       health: () => this.#health(),
     })
   }

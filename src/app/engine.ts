@@ -9,7 +9,7 @@ import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import { minuteMs } from '../kernel/units.ts'
 import type { Grant } from '../model/grant.ts'
-import type { PreparingTenant } from '../ports/directory.ts'
+import type { Confirmation, PreparingTenant } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
 import { createRouter, type Router } from '../route/route.ts'
 import { queueImage, Scheduler, type ShapeAction, type ShapeEvent } from '../shape/shape.ts'
@@ -24,7 +24,6 @@ import type {
   Fullness,
   Place,
   SchedulerThreadData,
-  SenderConfirmation,
   ThreadFigures,
   ThreadLog,
   ToThread,
@@ -41,7 +40,7 @@ export interface EngineOptions extends SchedulerThreadData {
   readonly log: ThreadLog
   /** To intake in threads of its own. */
   readonly tellIntake: (fullness: Fullness) => void
-  readonly confirmSender: (token: string) => Promise<SenderConfirmation>
+  readonly confirmSender: (token: string) => Promise<Confirmation>
   readonly wrap?: WrapMessages
 }
 

@@ -4,7 +4,7 @@ import type { SiteStatus } from '../admin/admin.ts'
 import type { Config } from '../config/config.ts'
 import type { Failure } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
-import type { DirectorySnapshot, IntakeTenant, PreparingTenant } from '../ports/directory.ts'
+import type { Confirmation, DirectorySnapshot, IntakeTenant, PreparingTenant } from '../ports/directory.ts'
 import type { LogThreadMemory, RecoveryReport } from '../spool/spool.ts'
 
 export interface Place {
@@ -87,7 +87,7 @@ export type ToThread =
   /** To whoever serves clients: mail that Posthaste writes itself. Answered by `sent`. */
   | { readonly kind: 'send'; readonly ask: number; readonly mail: OutgoingMail }
   /** To whoever asked main something. */
-  | { readonly kind: 'confirmed'; readonly request: number; readonly confirmation: SenderConfirmation }
+  | { readonly kind: 'confirmed'; readonly request: number; readonly confirmation: Confirmation }
   /** To whoever serves clients: ask the events thread by this port from now on. */
   | { readonly kind: 'store'; readonly port: MessagePort }
   /** To the events thread: somebody asks by this port. */
@@ -123,9 +123,6 @@ export type FromThread =
   | { readonly kind: 'drained' }
   /** From the scheduler, when it has changed. */
   | ({ readonly kind: 'full' } & Fullness)
-
-/** What became of a link that proves an address. */
-export type SenderConfirmation = { readonly address: string } | { readonly problem: string }
 
 /** What intake refuses for want of room. */
 export interface Fullness {

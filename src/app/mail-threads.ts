@@ -16,11 +16,11 @@ import { secondMs } from '../kernel/units.ts'
 import { Channel, type LogThreadMemory, makeSpoolMemory, type RecoveryReport, stopLogThread } from '../spool/spool.ts'
 import { Crew, sumFigures } from './crew.ts'
 import { connectionsEach, makeDeliverRings } from './deliver-pool.ts'
-import type { DeliverRings, EngineFigures, FromLogThread, Fullness, Place, SenderConfirmation } from './exchange.ts'
+import type { DeliverRings, EngineFigures, FromLogThread, Fullness, Place } from './exchange.ts'
 import { makeHand, messageInHand } from './hand.ts'
 import { type Failure, failures } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
-import type { DirectorySnapshot } from '../ports/directory.ts'
+import type { Confirmation, DirectorySnapshot } from '../ports/directory.ts'
 import type { Layout } from './layout.ts'
 import type { Log } from './log.ts'
 import type { Strikes } from './strikes.ts'
@@ -35,7 +35,7 @@ export interface MailThreadsOptions {
   readonly strikes: Strikes
   readonly version: string
   readonly directory: Directory
-  readonly onConfirmSender: (token: string) => Promise<SenderConfirmation>
+  readonly onConfirmSender: (token: string) => Promise<Confirmation>
   /** Main's own questions to the message store. */
   readonly store: StoreClient
   readonly onDiskFailed: (log: string, message: string) => void

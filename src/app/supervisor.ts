@@ -1,6 +1,6 @@
 /** Starts the mail threads, and decides what it means when they cannot go on. */
 import type { Config } from '../config/config.ts'
-import { refuseConnections } from '../intake/intake.ts'
+import { refuseConnections, refuseRequests } from '../intake/intake.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { secondMs } from '../kernel/units.ts'
 import type { RecoveryReport } from '../spool/spool.ts'
@@ -196,12 +196,12 @@ export class Supervisor {
 
   /** Says 421 on every listener for that long, or until `stop`. */
   async #refuseFor(waitMs: number): Promise<void> {
-    const refusing = await refuseConnections(
-      this.#config.smtp.listeners,
-      '421 4.3.0 mail cannot be stored now, try again later',
-    ).catch(() => null)
+    const { smtp, http, tls } = this.#config
+    const reply = '421 4.3.0 mail cannot be stored now, try again later'
+    const refusing = await refuseConnections(smtp.listeners, reply).catch(() => null)
+    const refusingHttp = await refuseRequests(http.listeners, tls)
     if (!this.#stopping) await Promise.race([delay(waitMs), this.#stopAsked])
-    await refusing?.stop()
+    await Promise.all([refusing?.stop(), refusingHttp.stop()])
   }
 
   async #end(threads: MailThreads): Promise<void> {

@@ -2,24 +2,11 @@
 import { openSqlite } from '../adapters/embedded/embedded.ts'
 import type { Config } from '../config/config.ts'
 import { systemClock } from '../kernel/clock.ts'
-import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Directory } from '../ports/directory.ts'
 import { type DirectorySchema, openDirectory } from '../tenancy/directory/directory.ts'
-import type { SenderConfirmation } from './exchange.ts'
 
 export async function openTenants({ dataDirectory, tenants }: Config): Promise<Directory> {
   const database = await openSqlite<DirectorySchema>(dataDirectory, 'directory.sqlite')
   return await openDirectory(database, { clock: systemClock, random: systemRandom, fileTenants: tenants })
-}
-
-/** For a page: what is wrong is told in words. */
-export async function confirmSender(directory: Directory, token: string): Promise<SenderConfirmation> {
-  try {
-    const { address } = await directory.confirmSender(token)
-    return { address }
-  } catch (error) {
-    if (error instanceof PosthasteError) return { problem: error.message }
-    throw error
-  }
 }

@@ -1,4 +1,5 @@
 /** One thread that main talks to. */
+import type { Confirmation } from '../ports/directory.ts'
 import { type MessagePort, Worker } from 'node:worker_threads'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
@@ -11,7 +12,6 @@ import type {
   IntakeThreadData,
   LogThreadData,
   SchedulerThreadData,
-  SenderConfirmation,
   ThreadLog,
   ToThread,
 } from './exchange.ts'
@@ -25,7 +25,7 @@ export interface ThreadOptions {
   readonly data: SchedulerThreadData | IntakeThreadData | DeliverThreadData | EventsThreadData
   readonly log: ThreadLog
   readonly onFull?: (fullness: Fullness) => void
-  readonly onConfirmSender?: (token: string) => Promise<SenderConfirmation>
+  readonly onConfirmSender?: (token: string) => Promise<Confirmation>
   /** Called once. Null: it was ended from outside. */
   readonly onEnd: (error: Error | null) => void
 }
@@ -125,8 +125,7 @@ export class Thread {
         return this.#onDrained()
       case 'confirm-sender': {
         const { request, token } = message
-        const answer =
-          this.#options.onConfirmSender?.(token) ?? Promise.resolve({ problem: 'nobody can confirm it now' })
+        const answer = this.#options.onConfirmSender?.(token) ?? Promise.resolve({ outcome: 'later' } as const)
         return void answer.then((confirmation) => this.post({ kind: 'confirmed', request, confirmation }))
       }
       case 'figures':

@@ -31,3 +31,4 @@ export {
 } from './smtp/listener.ts'
 export * as smtpLimits from './smtp/limits.ts'
 export { type IntakeCounters, type IntakeLogEvent, type IntakeStage, newIntakeCounters } from './smtp/server.ts'
+export { refuseRequests } from './http/refusing.ts'

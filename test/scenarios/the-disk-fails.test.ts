@@ -56,6 +56,16 @@ test('when the disk fails nothing more is acknowledged; when it works again mail
   assert.equal(code, 451, 'whoever waited for the disk is told')
   assert.equal((await ready()).code, 503)
   assert.match((await ready()).text, /the disk failed under log intake-0/)
+  await until(5_000, 'the API says so too', async () => {
+    const answer = await fetch(`http://127.0.0.1:${program.httpPort}/api/v1/emails`, { method: 'POST' }).catch(
+      () => null,
+    )
+    return (
+      answer?.status === 503 &&
+      answer.headers.get('retry-after') === '30' &&
+      (await answer.text()).includes('spool_broken')
+    )
+  })
   renameSync(`${log}.gone`, log)
 
   await until(10_000, 'it says that it is ready', async () => (await ready()).code === 200)

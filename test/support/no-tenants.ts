@@ -7,5 +7,5 @@ export const noTenants = (): Pick<SupervisorOptions, 'version' | 'directory' | '
   version: '0.0.0',
   directory: { intake: [], preparing: [] },
   store: new StoreClient(systemClock),
-  onConfirmSender: async () => ({ problem: 'there is no directory' }),
+  onConfirmSender: async () => ({ outcome: 'unknown' }),
 })

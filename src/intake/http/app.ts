@@ -7,6 +7,7 @@ import { secondMs } from '../../kernel/units.ts'
 import { failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
 import { peerOf } from '../peer.ts'
 import { identify } from './callers.ts'
+import { registerSenderConfirmation } from './confirm-sender.ts'
 import { handshakeMsMax, headerBytesMax, parameterCharactersMax } from './limits.ts'
 import { createPages } from './pages.ts'
 import { Problem, type ProblemDetails, problemText, sendProblem } from './problem.ts'
@@ -74,6 +75,7 @@ function addRoutes(app: FastifyInstance, server: HttpServer): void {
       config: scope === null ? {} : { scope },
     })
   }
+  registerSenderConfirmation(app, { confirm: server.confirmSender })
 }
 
 /** A connection too many hears nothing: whoever speaks first would be the client. */

@@ -7,6 +7,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
 import type { Random } from '../../kernel/random.ts'
 import type { DirectoryClients } from '../../ports/clients.ts'
+import type { Confirmation } from '../../ports/directory.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import { LoginGuard } from '../smtp/login-guard.ts'
@@ -31,6 +32,8 @@ export interface HttpIntakeOptions {
   readonly counters: HttpCounters
   /** Gets every refusal and failure. Best effort: it must not throw, and nothing waits for it. */
   readonly log: (event: HttpLogEvent) => void
+  /** Somebody has pressed the button behind a mailed link. Never rejects. */
+  readonly confirmSender: (token: string) => Promise<Confirmation>
   /** What /readyz says. */
   readonly health: () => HttpHealth
   readonly version: string

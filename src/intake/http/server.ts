@@ -5,7 +5,7 @@ import type { HttpConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Random } from '../../kernel/random.ts'
 import type { DirectoryClients, KeyClient } from '../../ports/clients.ts'
-import type { Scope } from '../../ports/directory.ts'
+import type { Confirmation, Scope } from '../../ports/directory.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import type { Peer } from '../peer.ts'
@@ -26,6 +26,8 @@ export interface HttpServer {
   readonly counters: HttpCounters
   readonly log: (event: HttpLogEvent) => void
   readonly health: () => HttpHealth
+  /** Somebody has pressed the button behind a mailed link. Never rejects. */
+  readonly confirmSender: (token: string) => Promise<Confirmation>
   readonly version: string
   readonly sandbox: boolean
   readonly idleMsMax: number
