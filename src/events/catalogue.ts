@@ -1,8 +1,12 @@
 /** The catalogue of the message store: from where the logs must be read again, and the secret of cursors. */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Random } from '../kernel/random.ts'
+import { MiB } from '../kernel/units.ts'
 import { catalogueKind } from './schema.ts'
-import { closeQuietly, openFile, run } from './sqlite.ts'
+import { aheadBytesAt, bytesAt, checkpoint, closeQuietly, openFile, run } from './sqlite.ts'
+
+/** A few pages for every sync: now and then they go into the file. */
+const aheadBytes = 1 * MiB
 
 export class Catalogue {
   readonly path: string
@@ -27,6 +31,11 @@ export class Catalogue {
       for (const [log, position] of positions) insert.run(log, position)
       this.#database.exec('COMMIT')
     })
+    if (aheadBytesAt(this.path) > aheadBytes) checkpoint(this.path, this.#database)
+  }
+
+  get bytes(): number {
+    return bytesAt(this.path)
   }
 
   /** Made when it is asked for first. */

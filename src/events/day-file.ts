@@ -1,6 +1,5 @@
 /** One day of the message store, open: what goes in. What comes out of it is in day-queries.ts. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { statSync } from 'node:fs'
 import { invariant } from '../kernel/assert.ts'
 import { uuidText, writeUuid } from '../kernel/ids.ts'
 import type { Attempt } from '../model/outcome.ts'
@@ -11,7 +10,7 @@ import type { AttemptOutcome, MessageHead } from './message-table.ts'
 import { moreOf } from './more.ts'
 import { dayKind } from './schema.ts'
 import type { Day, Span } from './spans.ts'
-import { checkpoint, closeQuietly, openFile, run } from './sqlite.ts'
+import { aheadBytesAt, checkpoint, closeQuietly, openFile, run } from './sqlite.ts'
 
 /** What is known of a day without looking into it. */
 export interface DayFacts {
@@ -45,8 +44,8 @@ export class DayFile {
   #open = false
   readonly #spansGrown = new Set<Span>()
   #factsGrown = false
-  /** Written to since it was made durable. */
-  #ahead = false
+  /** Written to since it was made durable; a life before this one may have been. */
+  #ahead = true
 
   constructor(path: string, day: Day) {
     this.day = day
@@ -197,7 +196,7 @@ export class DayFile {
     this.#ahead = true
     this.#spansGrown.clear()
     this.#factsGrown = false
-    if (sizeOf(`${this.path}-wal`) > walBytesMax.value) this.sync()
+    if (aheadBytesAt(this.path) > walBytesMax.value) this.sync()
   }
 
   /** Commits, and makes everything durable. */
@@ -221,8 +220,6 @@ export class DayFile {
     closeQuietly(this.database)
   }
 }
-
-export const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
 
 function remember(names: Map<string, number>, name: string, number: number): number {
   invariant(number > 0, 'a name has a number')

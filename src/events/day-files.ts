@@ -3,15 +3,20 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { dayMs } from '../kernel/units.ts'
 import { removeFile, setAside } from './damage.ts'
-import { type DayFacts, DayFile, sizeOf } from './day-file.ts'
+import { type DayFacts, DayFile } from './day-file.ts'
 import { DayQueries } from './day-queries.ts'
 import { filesOpenMax } from './limits.ts'
 import { type Day, Spans } from './spans.ts'
-import { isDamage } from './sqlite.ts'
+import { bytesAt, isDamage } from './sqlite.ts'
 
 interface OpenDay {
   readonly file: DayFile
   readonly queries: DayQueries
+}
+
+interface DamagedDay {
+  readonly day: Day
+  readonly error: Error
 }
 
 export class DayFiles {
@@ -29,26 +34,24 @@ export class DayFiles {
     this.#days = days
   }
 
-  /** Looks into every file, and sets aside what is damaged. Throws `store_newer` and the like before it changes anything. */
-  static open(directory: string, onDamage: (path: string, error: Error) => void): DayFiles {
+  /** Looks into every file. What is damaged should be set aside. Throws `store_newer` and the like, and has changed nothing then. */
+  static open(directory: string): { readonly files: DayFiles; readonly damaged: readonly DamagedDay[] } {
     const files = new DayFiles(directory, daysIn(directory))
-    const damaged: { day: Day; error: Error }[] = []
+    const damaged: DamagedDay[] = []
     try {
       for (const day of [...files.#days].reverse()) {
         try {
-          const { file } = files.#openDay(day)
-          for (const span of file.spans) files.spans.add(span)
+          for (const span of files.#openDay(day).file.spans) files.spans.add(span)
         } catch (error) {
           if (!isDamage(error)) throw error
           damaged.push({ day, error: error as Error })
         }
       }
     } catch (error) {
-      files.close()
+      files.abandon()
       throw error
     }
-    for (const { day, error } of damaged) onDamage(files.setAside(day), error)
-    return files
+    return { files, damaged }
   }
 
   /** Newest first. */
@@ -151,8 +154,7 @@ export class DayFiles {
   }
 
   bytesOf(day: Day): number {
-    const path = this.#pathOf(day)
-    return sizeOf(path) + sizeOf(`${path}-wal`)
+    return bytesAt(this.#pathOf(day))
   }
 
   #pathOf(day: Day): string {

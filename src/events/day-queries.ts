@@ -32,6 +32,8 @@ export interface Place {
 export interface Candidate extends Place {
   readonly returnPath: string
   readonly sender: string
+  /** How many. */
+  readonly recipients: number
 }
 
 export class DayQueries {
@@ -109,7 +111,7 @@ const tenantSql = '(SELECT tenant FROM tenants WHERE name = ?)'
 
 /** A cross join is made in the order in which it is written: the index leads, and no row is read before it is asked for. */
 const candidatesBy = (leader: string, condition: string): string =>
-  `SELECT m.number, m.accepted AS acceptedAtMs, m.returnPath, m.sender FROM ${leader} AS l CROSS JOIN messages AS m ON m.number = l.number
+  `SELECT m.number, m.accepted AS acceptedAtMs, m.returnPath, m.sender, m.recipients FROM ${leader} AS l CROSS JOIN messages AS m ON m.number = l.number
     WHERE l.tenant = ${tenantSql} ${condition} AND l.accepted >= ? AND (l.accepted, l.number) < (?, ?) ORDER BY l.accepted DESC, l.number DESC`
 
 const messageSql = `SELECT m.number, m.id, t.name AS tenant, m.accepted, m.expires, m.bytes, m.recipients, m.kind, m.returnPath, m.sender, m.subject,

@@ -54,7 +54,8 @@ class Page {
       const { number, acceptedAtMs } = candidate
       if (number === before) continue
       before = number
-      if (this.#looked++ >= searchRowsMax.value) return reached
+      if (this.#looked >= searchRowsMax.value) return reached
+      this.#looked += this.#costOf(candidate)
       reached = { day: from.day, acceptedAtMs, number }
       if (!this.#matches(queries, candidate)) continue
       if (this.messages.length >= this.#query.limit) return given
@@ -62,6 +63,11 @@ class Page {
       given = reached
     }
     return null
+  }
+
+  /** For its status all of a message's recipients are read. */
+  #costOf({ recipients }: Candidate): number {
+    return this.#query.status === undefined ? 1 : 1 + Math.floor(recipients / 50)
   }
 
   #matches(queries: DayQueries, candidate: Candidate): boolean {

@@ -1,5 +1,5 @@
 /** SQLite as the day files and the catalogue use it: synchronous, in the one thread that keeps the message store, and locked for all others. */
-import { chmodSync, closeSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { PosthasteError } from '../kernel/errors.ts'
 import { lockWaitMsMax } from './limits.ts'
@@ -78,6 +78,13 @@ export function checkpoint(path: string, database: DatabaseSync): void {
   )
 }
 
+/** Written ahead of the file. */
+export const aheadBytesAt = (path: string): number => sizeOf(`${path}-wal`)
+
+export const bytesAt = (path: string): number => sizeOf(path) + aheadBytesAt(path)
+
+const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+
 /** After a failure there is nothing that closing could add. */
 export function closeQuietly(database: DatabaseSync): void {
   try {
@@ -112,13 +119,16 @@ const explanations: ReadonlyMap<number, readonly [code: string, what: string, cu
     [26, ['store_damaged', 'is not a database', 'Start again: it is set aside, and read again from the logs.', 74]],
   ])
 
-/** Anything else is our mistake, and stays what it is. */
+/** Of SQLite or of the file system; anything else is our mistake, and stays what it is. */
 export function explained(path: string, error: unknown): unknown {
-  const number = (error as { errcode?: number }).errcode
-  const explanation = number === undefined ? undefined : explanations.get(number & 0xff)
+  const { errcode, syscall, message } = error as { errcode?: number; syscall?: string; message?: string }
+  if (error instanceof PosthasteError || (errcode === undefined && syscall === undefined)) return error
+  const explanation = explanations.get((errcode ?? fileSystemError) & 0xff)
   if (explanation === undefined) return error
   const [code, what, cure, exitCode] = explanation
-  return new PosthasteError(code, `${path} ${what} (${(error as Error).message})`, cure, { exitCode, cause: error })
+  return new PosthasteError(code, `${path} ${what} (${message})`, cure, { exitCode, cause: error })
 }
+
+const fileSystemError = 10
 
 export const isDamage = (error: unknown): boolean => error instanceof PosthasteError && error.code === 'store_damaged'

@@ -11,7 +11,6 @@ import { BadCursor, type MessagePage, type MessageQuery, type MessageRecord } fr
 import { Catalogue } from './catalogue.ts'
 import { Cursors } from './cursor.ts'
 import { forgetOldDamage, setAside } from './damage.ts'
-import { sizeOf } from './day-file.ts'
 import { DayFiles, dayName, dayOf } from './day-files.ts'
 import { keyMsMax } from './limits.ts'
 import type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
@@ -37,22 +36,24 @@ export interface StoreOptions {
  */
 export function openMessageStore(options: StoreOptions): MessageTable {
   makeDirectory(options.directory)
-  const { catalogue, isNew } = openCatalogue(options)
+  const catalogue = openCatalogue(options)
   try {
-    let damaged = isNew
-    const files = DayFiles.open(options.directory, (kept, error) => {
-      damaged = true
-      options.onProblem(
-        `${error.message}. It is kept as ${kept}; its messages are read again as far as the logs go back, older ones cannot be asked for.`,
-      )
-    })
-    if (damaged) catalogue.writePositions(new Map())
+    const { files, damaged } = DayFiles.open(options.directory)
+    // First: whoever finds the file gone must find this done.
+    if (damaged.length > 0) catalogue.writePositions(new Map())
+    for (const { day, error } of damaged) tellDamage(options, error, files.setAside(day))
     forgetOldDamage(options.directory)
     return new MessageStoreTable(options, catalogue, files)
   } catch (error) {
     catalogue.close()
-    throw error
+    throw explained(options.directory, error)
   }
+}
+
+function tellDamage({ onProblem }: StoreOptions, { message }: Error, kept: string): void {
+  onProblem(
+    `${message}. It is kept as ${kept}; its messages are read again as far as the logs go back, and older ones cannot be asked for.`,
+  )
 }
 
 function makeDirectory(directory: string): void {
@@ -68,17 +69,16 @@ function makeDirectory(directory: string): void {
   }
 }
 
-/** It locks the whole store: a second opener is refused here, before it has touched a day. */
-function openCatalogue({ directory, onProblem }: StoreOptions): { catalogue: Catalogue; isNew: boolean } {
+/** It locks the whole store: a second opener is refused here, before it has touched a day. A new one has no positions. */
+function openCatalogue({ directory, onProblem }: StoreOptions): Catalogue {
   const path = join(directory, 'catalogue.sqlite')
   try {
-    const catalogue = new Catalogue(path)
-    return { catalogue, isNew: false }
+    return new Catalogue(path)
   } catch (error) {
     if (!isDamage(error)) throw error
     const kept = setAside(path)
     onProblem(`${(error as Error).message}. It is kept as ${kept}; the logs are read again from their beginning.`)
-    return { catalogue: new Catalogue(path), isNew: true }
+    return new Catalogue(path)
   }
 }
 
@@ -130,7 +130,7 @@ class MessageStoreTable implements MessageTable {
       this.#catalogue.writePositions(positions)
     } catch (error) {
       this.#failure = error
-      if (isDamage(error)) this.#options.onProblem(`It is kept as ${setAside(this.#catalogue.path)}.`)
+      if (isDamage(error)) tellDamage(this.#options, error as Error, setAside(this.#catalogue.path))
       throw error
     }
   }
@@ -204,7 +204,7 @@ class MessageStoreTable implements MessageTable {
     return {
       messages: days.reduce((sum, day) => sum + (this.#files.factsOf(day)?.messages ?? 0), 0),
       days: days.length,
-      bytes: this.#bytes() + sizeOf(this.#catalogue.path),
+      bytes: this.#bytes() + this.#catalogue.bytes,
       outcomesIgnored: this.#outcomesIgnored,
     }
   }
@@ -246,10 +246,7 @@ class MessageStoreTable implements MessageTable {
     this.#failure = failure
     if (isDamage(failure)) {
       this.#catalogue.writePositions(new Map())
-      const kept = this.#files.setAside(day)
-      this.#options.onProblem(
-        `${(failure as Error).message}. It is kept as ${kept}; its messages are read again as far as the logs go back.`,
-      )
+      tellDamage(this.#options, failure as Error, this.#files.setAside(day))
     }
     return failure
   }
