@@ -14,14 +14,15 @@ const exitUnverified = 1
 
 export function registerDomain(program: Command, context: CliContext): void {
   const domain = program.command('domain').description('domains that a tenant sends as, and their DNS records')
-  const report = async (flags: EngineFlags, request: EngineRequest): Promise<DomainReportWire> =>
-    await tell<DomainReportWire>(context, flags, request, (answer) => describeReport(context, answer))
+  /** `tenant` as it was typed, for the command to type next. */
+  const report = async (tenant: string, flags: EngineFlags, request: EngineRequest): Promise<DomainReportWire> =>
+    await tell<DomainReportWire>(context, flags, request, (answer) => describeReport(context, answer, tenant))
 
   withEngineOptions(domain.command('add <tenant> <domain>').description('claim one; prints the records to publish'))
     .option('--subdomains', 'names below it too')
     .action(async (tenant: string, name: string, flags: AddFlags) => {
       const body = { domain: name, subdomains: flags.subdomains === true }
-      await report(flags, { method: 'POST', path: pathOf(tenant, 'domains'), body })
+      await report(tenant, flags, { method: 'POST', path: pathOf(tenant, 'domains'), body })
     })
   withEngineOptions(domain.command('list <tenant>').description('all of them')).action(
     async (tenant: string, flags: EngineFlags) => {
@@ -35,14 +36,17 @@ export function registerDomain(program: Command, context: CliContext): void {
     domain.command('show <tenant> <domain>').description('its DNS records, and whether the world sees them'),
   ).action(
     async (tenant: string, name: string, flags: EngineFlags) =>
-      void (await report(flags, { path: pathOf(tenant, 'domains', name) })),
+      void (await report(tenant, flags, { path: pathOf(tenant, 'domains', name) })),
   )
   withEngineOptions(
     domain
       .command('verify <tenant> <domain>')
       .description('ask the DNS; what is proven counts from then on. Exit code 1 when the domain is not verified'),
   ).action(async (tenant: string, name: string, flags: EngineFlags) => {
-    const { verified } = await report(flags, { method: 'POST', path: pathOf(tenant, 'domains', name, 'verify') })
+    const { verified } = await report(tenant, flags, {
+      method: 'POST',
+      path: pathOf(tenant, 'domains', name, 'verify'),
+    })
     if (!verified) context.exitCode = exitUnverified
   })
   withEngineOptions(
@@ -51,7 +55,7 @@ export function registerDomain(program: Command, context: CliContext): void {
       .description('a new DKIM key; the old one signs until the new one’s record was verified'),
   ).action(
     async (tenant: string, name: string, flags: EngineFlags) =>
-      void (await report(flags, { method: 'POST', path: pathOf(tenant, 'domains', name, 'rotate-key') })),
+      void (await report(tenant, flags, { method: 'POST', path: pathOf(tenant, 'domains', name, 'rotate-key') })),
   )
   withEngineOptions(
     domain.command('remove <tenant> <domain>').description('nothing is sent as it from then on; its keys are gone'),
@@ -77,7 +81,7 @@ function describeDomains(context: CliContext, domains: readonly DomainWire[], te
 
 const styles = { found: 'green', missing: 'red', differs: 'red', unknown: 'yellow' } as const
 
-function describeReport(context: CliContext, domain: DomainReportWire): string {
+function describeReport(context: CliContext, domain: DomainReportWire, tenant: string): string {
   const verified = domain.verified
     ? context.style('green', `verified since ${domain.verified_at}`)
     : context.style('red', 'NOT VERIFIED')
@@ -101,7 +105,7 @@ function describeReport(context: CliContext, domain: DomainReportWire): string {
     parts.push(`\nThe record of the key ${selector} may leave the DNS a week after ${retiredAt}.`)
   }
   if (domain.records.some(({ needed, state }) => needed && state !== 'found'))
-    parts.push(`\nWhen they are published: posthaste domain verify ${domain.tenant_id} ${domain.domain}`)
+    parts.push(printable(`\nWhen they are published: posthaste domain verify ${tenant} ${domain.domain}`))
   return parts.join('\n')
 }
 
