@@ -117,9 +117,19 @@ export interface EngineStatus {
     readonly reserveBytes: number
     readonly state: 'open' | 'full' | 'failed'
   }
+  /** Null when nothing is kept. */
+  readonly store: StoreStatus | null
   readonly threads: readonly ThreadStatus[]
   /** Messages that are set aside, because threads died over them twice. */
   readonly setAside: number
+}
+
+export interface StoreStatus {
+  readonly messages: number
+  readonly days: number
+  readonly bytes: number
+  /** On disk in the logs, and not in the store yet. */
+  readonly behindBytes: number
 }
 
 export interface SiteStatus {

@@ -79,6 +79,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     disk,
     supervisor,
     store,
+    tenantName: (id) => directory.snapshot().intake.find((tenant) => tenant.id === id)?.name ?? id,
     clock: systemClock,
     directory: createDirectoryView({
       directory,

@@ -82,7 +82,8 @@ class EventsLoop {
   }
 
   figures(): ThreadFigures {
-    return { store: { ...this.#table.figures(), behindBytes: this.#follower?.behindBytes ?? 0 } }
+    const { messages, days, bytes } = this.#table.figures()
+    return { store: { messages, days, bytes, behindBytes: this.#follower?.behindBytes ?? 0 } }
   }
 
   /** Everything that is on disk is in the store, for good. */

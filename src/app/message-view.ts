@@ -2,10 +2,10 @@
 import type { AttemptView, MessageView, RecipientView } from '../admin/admin.ts'
 import type { AttemptRecord, MessageRecord, RecipientRecord } from '../ports/message-store.ts'
 
-export function describeMessage(message: MessageRecord): MessageView {
+export function describeMessage(message: MessageRecord, tenant: string): MessageView {
   return {
     id: message.id,
-    tenant: message.tenant,
+    tenant,
     from: message.returnPath,
     subject: message.facts.subject,
     acceptedAt: time(message.acceptedAtMs),

@@ -46,6 +46,11 @@ export function metricsOf(
     })
   }
   gauge('disk_free_bytes', 'Free space for the spool.', figures.logs[0]?.freeBytes ?? 0)
+  if (figures.store !== null) {
+    gauge('store_behind_bytes', 'On disk in the logs, and not in the message store yet.', figures.store.behindBytes)
+    gauge('store_messages', 'Messages that can be asked for.', figures.store.messages)
+    gauge('store_bytes', 'Disk space of the message store.', figures.store.bytes)
+  }
   for (const [name, value] of Object.entries(figures.intake))
     counter('intake', 'What intake counts, by name.', value, { event: snake(name) })
   for (const [name, value] of Object.entries(figures.deliver))

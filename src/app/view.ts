@@ -21,6 +21,8 @@ export interface ViewOptions {
   readonly supervisor: Supervisor
   readonly clock: Clock
   readonly store: StoreClient
+  /** The same for one that only the configuration file knows. */
+  readonly tenantName: (tenantId: string) => string
   readonly directory: DirectoryView
   readonly sandboxCredentials?: NonNullable<EngineView['sandboxCredentials']>
   readonly sandbox: SandboxStoreView | null
@@ -57,6 +59,7 @@ export function createView(options: ViewOptions): EngineView {
         sites: figures?.sites ?? [],
         connections: figures?.connections ?? { smtpIn: 0, deliverActive: 0, deliverIdle: 0 },
         spool: describeSpool(options, figures),
+        store: figures?.store ?? null,
         threads,
         setAside: supervisor.setAside,
       }
@@ -65,7 +68,7 @@ export function createView(options: ViewOptions): EngineView {
       const bytes = uuidBytes(id)
       if (bytes === null) return null
       const found = await store.findAny(id)
-      if (found !== null) return describeMessage(found)
+      if (found !== null) return describeMessage(found, options.tenantName(found.tenant))
       return uuidTimeMs(bytes) < clock.nowMs() - config.store.retentionDays * dayMs ? { expired: true } : null
     },
     metrics: async () => metricsOf(await supervisor.figures(), supervisor, startedMs, clock),

@@ -50,6 +50,7 @@ export const statusExample: EngineStatus = {
     reserveBytes: 1_073_741_824,
     state: 'open',
   },
+  store: { messages: 1_234, days: 3, bytes: 5_000_000, behindBytes: 0 },
   threads: [{ name: 'scheduler', state: 'running', cpuPercent: 41.6, restarts: 0 }],
   setAside: 2,
 }

@@ -140,6 +140,7 @@ test('status is one screen, without colour where nobody sees it, and lets no con
     'queue        9,088 waiting: 40 ready, 9,000 deferred, 48 in flight, oldest 2h',
     'connections  12 in, 20 out, 3 out and idle',
     'spool        open, 3 GiB free on disk (new mail is refused below 1 GiB)',
+    'store        1,234 messages of 3 days, 4.8 MiB',
     'set aside    2 messages over which the program has died twice; see strikes.json',
     '',
     'SITE               QUEUED  IN FLIGHT  CONNECTIONS  STATE   LAST COMPLAINT',

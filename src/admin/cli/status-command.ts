@@ -1,6 +1,6 @@
 /** `posthaste status`: one screen that says first whether mail flows, then what is in the way. */
 import type { Command } from 'commander'
-import { formatBytes, formatDuration } from '../../kernel/units.ts'
+import { formatBytes, formatDuration, MiB } from '../../kernel/units.ts'
 import type { EngineStatus } from '../view.ts'
 import type { CliContext } from './context.ts'
 import { ask, withEngineOptions, type EngineFlags } from './engine-client.ts'
@@ -31,8 +31,11 @@ function headline(context: CliContext, status: EngineStatus): string {
   return [first, ...status.reasons.map((reason) => context.style('red', `  ! ${reason}`))].join('\n')
 }
 
+/** More than the engine writes in a second or two: then it is worth a word. */
+const storeBehindBytes = 256 * MiB
+
 function summary(context: CliContext, status: EngineStatus): string {
-  const { rates, totals, queue, connections, spool, setAside } = status
+  const { rates, totals, queue, connections, spool, store, setAside } = status
   const oldest = queue.messages === 0 ? '' : `, oldest ${formatDuration(queue.oldestMs)}`
   const lines = [
     [
@@ -55,6 +58,14 @@ function summary(context: CliContext, status: EngineStatus): string {
       'spool',
       `${spool.state}, ${formatBytes(spool.freeBytes)} free on disk (new mail is refused below ${formatBytes(spool.reserveBytes)})`,
     ],
+    ...(store === null
+      ? []
+      : [
+          [
+            'store',
+            `${count(store.messages)} messages of ${count(store.days)} days, ${formatBytes(store.bytes)}${store.behindBytes > storeBehindBytes ? `, ${formatBytes(store.behindBytes)} behind` : ''}`,
+          ] as const,
+        ]),
     ...(setAside === 0
       ? []
       : [
@@ -63,7 +74,10 @@ function summary(context: CliContext, status: EngineStatus): string {
   ] as const
   return lines
     .map(([name, text]) => {
-      const alarming = name === 'set aside' || (name === 'spool' && spool.state !== 'open')
+      const alarming =
+        name === 'set aside' ||
+        (name === 'spool' && spool.state !== 'open') ||
+        (name === 'store' && (store?.behindBytes ?? 0) > storeBehindBytes)
       return `${context.style('dim', name.padEnd(12))} ${alarming ? context.style('red', text) : text}`
     })
     .join('\n')
