@@ -16,15 +16,18 @@ const counted = (count: number, what: string): string => `${count} ${what}${coun
 export function announce(facts: {
   config: Config
   version: string
-  smtp: readonly Place[]
-  http: readonly Place[]
+  engine: {
+    readonly addresses: readonly Place[]
+    readonly httpAddresses: readonly Place[]
+    readonly recovery: RecoveryReport | null
+  }
   management: Place
   tokenInUse: boolean
-  recovery: RecoveryReport | null
   /** In the sandbox. */
   credentials: SandboxCredentials | null
 }): void {
-  const { config, recovery } = facts
+  const { config, engine } = facts
+  const { recovery, addresses: smtp, httpAddresses: http } = engine
   const lines = [
     `Posthaste ${facts.version}${config.sandbox ? ', sandbox: no mail leaves this machine' : ` as ${config.hostname}`}`,
   ]
@@ -46,9 +49,9 @@ export function announce(facts: {
       `  DAMAGE         ${formatBytes(recovery.damagedBytes)} of the spool are damaged: run \`posthaste spool fsck\``,
     )
   }
-  lines.push(`  send mail to   ${facts.smtp.map(where).join(', ')} by SMTP`)
-  if (facts.http.length > 0) {
-    const urls = facts.http.map(
+  lines.push(`  send mail to   ${smtp.map(where).join(', ')} by SMTP`)
+  if (http.length > 0) {
+    const urls = http.map(
       (place, i) => `http${config.http.listeners[i]?.tls === 'implicit' ? 's' : ''}://${where(place)}`,
     )
     lines.push(`  sending API    ${urls.join(', ')} (its reference is at /reference)`)

@@ -16,13 +16,14 @@
  * and deliver threads are replaced while the others go on.
  */
 import { availableParallelism } from 'node:os'
-import { createAdminServer, createDirectoryView, type SandboxCredentials } from '../admin/admin.ts'
+import { createAdminServer, createDirectoryView, type DirectoryView, type SandboxCredentials } from '../admin/admin.ts'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { type Config, ensureAdminToken, needsAdminToken } from '../config/config.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Directory } from '../ports/directory.ts'
+import type { Outbox } from '../ports/outbox.ts'
 import { type CaptureSink, sandboxCredentials, startCaptureSink } from '../sandbox/sandbox.ts'
 import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
 import { confirmLink } from '../tenancy/tenancy.ts'
@@ -81,15 +82,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     store,
     tenantName: (id) => directory.snapshot().intake.find((tenant) => tenant.id === id)?.name ?? id,
     clock: systemClock,
-    directory: createDirectoryView({
-      directory,
-      dns: startDns(config, systemClock, systemRandom),
-      outbox: supervisor,
-      clock: systemClock,
-      random: systemRandom,
-      hostname: config.hostname,
-      publicUrl: config.http.publicUrl,
-    }),
+    directory: directoryView(directory, config, supervisor),
     sandbox: sink === null ? null : sandboxView(sink),
     ...(credentials !== null && { sandboxCredentials: credentials }),
   })
@@ -100,25 +93,27 @@ export async function startApp(options: AppOptions): Promise<number> {
     names: [config.hostname],
     onError: (error) => log.error({ error: error.stack }, 'admin request failed'),
   })
-  try {
-    await admin.start()
-    await supervisor.start()
-    announce({
-      config,
-      version,
-      smtp: supervisor.addresses,
-      http: supervisor.httpAddresses,
-      management: admin.address,
-      tokenInUse: token !== null,
-      recovery: supervisor.recovery,
-      credentials: (await credentials?.()) ?? null,
-    })
-  } catch (error) {
-    await supervisor.stop(0)
+  const end = async (drainMs: number): Promise<void> => {
+    await supervisor.stop(drainMs)
     await admin.stop()
     await sink?.close()
     await directory.close()
     releaseLock()
+  }
+  try {
+    await admin.start()
+    await supervisor.start()
+    const shown = (await credentials?.()) ?? null
+    announce({
+      config,
+      version,
+      engine: supervisor,
+      management: admin.address,
+      tokenInUse: token !== null,
+      credentials: shown,
+    })
+  } catch (error) {
+    await end(0)
     throw error
   }
   const askedToEnd = untilSignal({
@@ -129,13 +124,21 @@ export async function startApp(options: AppOptions): Promise<number> {
     onImpatience: () => process.exit(130),
   }).then(() => 0)
   const exitCode = await Promise.race([askedToEnd, supervisor.died])
-  await supervisor.stop(exitCode === 0 ? drainMsMax.value : 0)
-  await admin.stop()
-  await sink?.close()
-  await directory.close()
-  releaseLock()
+  await end(exitCode === 0 ? drainMsMax.value : 0)
   log.info({}, 'stopped')
   return exitCode
+}
+
+function directoryView(directory: Directory, config: Config, outbox: Outbox): DirectoryView {
+  return createDirectoryView({
+    directory,
+    dns: startDns(config, systemClock, systemRandom),
+    outbox,
+    clock: systemClock,
+    random: systemRandom,
+    hostname: config.hostname,
+    publicUrl: config.http.publicUrl,
+  })
 }
 
 /** What to try the sandbox with, and where. */

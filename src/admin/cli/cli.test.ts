@@ -131,7 +131,7 @@ test('start hands over a checked configuration, flags first, and leaves with the
 test('status is one screen, without colour where nobody sees it, and lets no control characters through', async () => {
   const { code, out } = await run(['status'])
   assert.equal(code, 0)
-  assert.deepEqual(out.split('\n').slice(0, 15), [
+  assert.deepEqual(out.split('\n').slice(0, 16), [
     'mail.example.com is DEGRADED, up 3.2d, posthaste 0.1.0',
     '  ! the disk is nearly full',
     '',
