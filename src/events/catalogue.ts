@@ -10,17 +10,30 @@ const aheadBytes = 1 * MiB
 
 export class Catalogue {
   readonly path: string
+  #positions: ReadonlyMap<string, number>
+  readonly cursorSecret: Uint8Array
   readonly #database: DatabaseSync
 
-  /** Throws what `openFile` does. */
-  constructor(path: string) {
+  /** Throws what `openFile` does, and for damage that lies deeper too. */
+  constructor(path: string, random: Random) {
     this.path = path
     this.#database = openFile(path, catalogueKind)
+    try {
+      this.#positions = run(path, () => readPositions(this.#database))
+      this.cursorSecret = run(path, () => readSecret(this.#database, random))
+    } catch (error) {
+      closeQuietly(this.#database)
+      throw error
+    }
   }
 
-  readPositions(): Map<string, number> {
-    const rows = run(this.path, () => this.#database.prepare('SELECT log, position FROM positions').all())
-    return new Map(rows.map((row) => [String(row['log']), Number(row['position'])]))
+  get positions(): ReadonlyMap<string, number> {
+    return this.#positions
+  }
+
+  /** All logs are to be read from their beginning. */
+  forgetPositions(): void {
+    this.writePositions(new Map())
   }
 
   /** On disk when it returns. */
@@ -31,6 +44,7 @@ export class Catalogue {
       for (const [log, position] of positions) insert.run(log, position)
       this.#database.exec('COMMIT')
     })
+    this.#positions = new Map(positions)
     if (aheadBytesAt(this.path) > aheadBytes) checkpoint(this.path, this.#database)
   }
 
@@ -38,19 +52,22 @@ export class Catalogue {
     return bytesAt(this.path)
   }
 
-  /** Made when it is asked for first. */
-  cursorSecret(random: Random): Uint8Array {
-    return run(this.path, () => {
-      const row = this.#database.prepare("SELECT secret FROM secrets WHERE name = 'cursor'").get()
-      if (row?.['secret'] instanceof Uint8Array) return row['secret']
-      const secret = Buffer.alloc(32)
-      random.fill(secret)
-      this.#database.prepare("INSERT OR REPLACE INTO secrets VALUES ('cursor', ?)").run(secret)
-      return secret
-    })
-  }
-
   close(): void {
     closeQuietly(this.#database)
   }
+}
+
+function readPositions(database: DatabaseSync): Map<string, number> {
+  const rows = database.prepare('SELECT log, position FROM positions').all()
+  return new Map(rows.map((row) => [String(row['log']), Number(row['position'])]))
+}
+
+/** Made when the catalogue is. */
+function readSecret(database: DatabaseSync, random: Random): Uint8Array {
+  const row = database.prepare("SELECT secret FROM secrets WHERE name = 'cursor'").get()
+  if (row?.['secret'] instanceof Uint8Array) return row['secret']
+  const secret = Buffer.alloc(32)
+  random.fill(secret)
+  database.prepare("INSERT OR REPLACE INTO secrets VALUES ('cursor', ?)").run(secret)
+  return secret
 }

@@ -1,6 +1,15 @@
 /** Damaged, newer, full and half-made files: what can be had is had, the rest comes again from the logs, and nothing is lost silently. */
 import assert from 'node:assert/strict'
-import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
@@ -28,19 +37,36 @@ function twoDays(rig: StoreRig): [string, string] {
 const found = ({ table }: StoreRig, ids: string[]): boolean[] => ids.map((id) => table.find('acme', id) !== null)
 
 test('a damaged catalogue is set aside: all messages are there, and the logs are read from their beginning', (t) => {
-  const rig = new StoreRig(t)
-  const ids = twoDays(rig)
-  rig.table.close()
-  writeFileSync(join(rig.directory, 'catalogue.sqlite'), 'this is no database'.repeat(300))
-  rig.table = rig.open()
-  assert.deepEqual(found(rig, ids), [true, true])
-  assert.deepEqual([...rig.table.positions], [])
-  assert.equal(rig.problems.length, 1)
-  assert.match(rig.problems[0] ?? '', /catalogue\.sqlite is not a database.*damaged-1.*from their beginning/)
-  rig.accept(192)
-  rig.table.outcome(64, outcomeOf('delivered', 1))
-  assert.equal(rig.table.list('acme', { limit: 9 }).messages.length, 3)
+  // A file that is none at all, and damage behind its first page, cut off and overwritten.
+  const damages: ((path: string) => void)[] = [
+    (path) => writeFileSync(path, 'this is no database'.repeat(300)),
+    (path) => truncateSync(path, 4096),
+    (path) => overwrite(path, 4096),
+  ]
+  for (const damage of damages) {
+    const rig = new StoreRig(t)
+    const ids = twoDays(rig)
+    rig.table.close()
+    damage(join(rig.directory, 'catalogue.sqlite'))
+    rig.table = rig.open()
+    assert.deepEqual(found(rig, ids), [true, true])
+    assert.deepEqual([...rig.table.positions], [])
+    assert.equal(rig.problems.length, 1)
+    assert.match(
+      rig.problems[0] ?? '',
+      /catalogue\.sqlite is (not a database|damaged).*damaged-1.*from their beginning/,
+    )
+    rig.accept(192)
+    rig.table.outcome(64, outcomeOf('delivered', 1))
+    assert.equal(rig.table.list('acme', { limit: 9 }).messages.length, 3)
+  }
 })
+
+function overwrite(path: string, from: number): void {
+  const file = openSync(path, 'r+')
+  writeSync(file, Buffer.alloc(statSync(path).size - from, 0xa5), 0, undefined, from)
+  closeSync(file)
+}
 
 test('a damaged day is set aside: the others are there, and its messages come again from the logs', (t) => {
   const rig = new StoreRig(t)
@@ -68,12 +94,8 @@ test('damage that shows later ends the table; the next one begins without that d
   for (let n = 1; n <= 200; n++) rig.accept(64 * n)
   rig.table.sync(new Map([['intake-0', 4096]]))
   rig.table.close()
-  const path = join(rig.directory, '2026-07-01.sqlite')
-  const file = openSync(path, 'r+')
   // Past the pages that are read at opening.
-  const from = 17 * 4096
-  writeSync(file, Buffer.alloc(statSync(path).size - from, 0xa5), 0, undefined, from)
-  closeSync(file)
+  overwrite(join(rig.directory, '2026-07-01.sqlite'), 17 * 4096)
   rig.table = rig.open()
   assert.throws(() => rig.table.list('acme', { limit: 100 }), withCode('store_damaged'))
   assert.throws(() => rig.accept(64 * 201), withCode('store_damaged'), 'nothing goes on with it')
@@ -87,6 +109,19 @@ test('damage that shows later ends the table; the next one begins without that d
     readdirSync(rig.directory).filter((name) => /damaged-\d+$/.test(name)),
     ['2026-07-01.sqlite.damaged-1'],
   )
+})
+
+test('a day that was cut off is set aside, and so is one that cannot be begun', (t) => {
+  for (const bytes of [100, 4096, 3 * 4096]) {
+    const rig = new StoreRig(t)
+    const ids = twoDays(rig)
+    rig.table.close()
+    truncateSync(join(rig.directory, '2026-07-01.sqlite'), bytes)
+    rig.table = rig.open()
+    assert.deepEqual(found(rig, ids), [false, true])
+    assert.deepEqual([...rig.table.positions], [])
+    assert.equal(rig.problems.length, 1)
+  }
 })
 
 test('files of a newer version are refused, and nothing is changed', (t) => {

@@ -37,14 +37,18 @@ export interface StoreOptions {
 export function openMessageStore(options: StoreOptions): MessageTable {
   makeDirectory(options.directory)
   const catalogue = openCatalogue(options)
+  let files: DayFiles | null = null
   try {
-    const { files, damaged } = DayFiles.open(options.directory)
+    const opened = DayFiles.open(options.directory)
+    files = opened.files
+    const { damaged } = opened
     // First: whoever finds the file gone must find this done.
-    if (damaged.length > 0) catalogue.writePositions(new Map())
+    if (damaged.length > 0) catalogue.forgetPositions()
     for (const { day, error } of damaged) tellDamage(options, error, files.setAside(day))
     forgetOldDamage(options.directory)
     return new MessageStoreTable(options, catalogue, files)
   } catch (error) {
+    files?.abandon()
     catalogue.close()
     throw explained(options.directory, error)
   }
@@ -70,15 +74,15 @@ function makeDirectory(directory: string): void {
 }
 
 /** It locks the whole store: a second opener is refused here, before it has touched a day. A new one has no positions. */
-function openCatalogue({ directory, onProblem }: StoreOptions): Catalogue {
+function openCatalogue({ directory, random, onProblem }: StoreOptions): Catalogue {
   const path = join(directory, 'catalogue.sqlite')
   try {
-    return new Catalogue(path)
+    return new Catalogue(path, random)
   } catch (error) {
     if (!isDamage(error)) throw error
     const kept = setAside(path)
     onProblem(`${(error as Error).message}. It is kept as ${kept}; the logs are read again from their beginning.`)
-    return new Catalogue(path)
+    return new Catalogue(path, random)
   }
 }
 
@@ -95,8 +99,8 @@ class MessageStoreTable implements MessageTable {
     this.#options = options
     this.#catalogue = catalogue
     this.#files = files
-    this.positions = catalogue.readPositions()
-    this.#cursors = new Cursors(catalogue.cursorSecret(options.random))
+    this.positions = catalogue.positions
+    this.#cursors = new Cursors(catalogue.cursorSecret)
   }
 
   submission(number: number, head: MessageHead, facts: SubmissionFacts): void {
@@ -245,7 +249,7 @@ class MessageStoreTable implements MessageTable {
     const failure = explained(path, error)
     this.#failure = failure
     if (isDamage(failure)) {
-      this.#catalogue.writePositions(new Map())
+      this.#catalogue.forgetPositions()
       tellDamage(this.#options, failure as Error, this.#files.setAside(day))
     }
     return failure
