@@ -1,8 +1,9 @@
 /** A running HTTP intake on 127.0.0.1 with spool, clients and message store in memory, for one test. */
+import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import type { HttpConfig } from '../../src/config/compiled.ts'
+import type { HttpConfig, TlsConfig } from '../../src/config/compiled.ts'
 import {
   type HttpCounters,
   type HttpHealth,
@@ -12,11 +13,16 @@ import {
   newHttpCounters,
   startHttpIntake,
 } from '../../src/intake/intake.ts'
-import { systemClock } from '../../src/kernel/clock.ts'
+import { systemClock, VirtualClock } from '../../src/kernel/clock.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
 import type { Client, DirectoryClients, KeyClient } from '../../src/ports/clients.ts'
 import { MemoryMessageStore } from './memory-message-store.ts'
 import { MemorySubmissions } from './memory-submissions.ts'
+
+const fixture = (name: string): string => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8')
+
+/** Valid until 2126, for localhost and 127.0.0.1. */
+export const fixtureTls: TlsConfig = { certificatePem: fixture('localhost.crt'), keyPem: fixture('localhost.key') }
 
 const smallHttpConfig: HttpConfig = {
   listeners: [{ address: '127.0.0.1', port: 0, tls: 'none' }],
@@ -34,7 +40,7 @@ export const keys = {
   rival: 'ph_rival',
 }
 
-export class MemoryClients implements DirectoryClients {
+class MemoryClients implements DirectoryClients {
   readonly #keys = new Map<string, KeyClient>([
     [keys.acme, keyClient('acme', 'k1', ['send', 'read'])],
     [keys.acmeSendOnly, keyClient('acme', 'k2', ['send'])],
@@ -107,10 +113,10 @@ export interface Answer {
 }
 
 type RigOptions = Partial<HttpConfig> &
-  Partial<Pick<HttpIntakeOptions, 'tls' | 'idleMsMax' | 'recipientsMax' | 'clock'>>
+  Partial<Pick<HttpIntakeOptions, 'tls' | 'idleMsMax' | 'handshakeMsMax' | 'recipientsMax' | 'clock'>>
 
 export async function startHttpRig(t: TestContext, options: RigOptions = {}): Promise<HttpRig> {
-  const { tls = null, idleMsMax, recipientsMax = 1_000, clock = systemClock, ...config } = options
+  const { tls = null, idleMsMax, handshakeMsMax, recipientsMax = 1_000, clock = systemClock, ...config } = options
   const spool = new MemorySubmissions()
   const store = new MemoryMessageStore(spool)
   const clients = new MemoryClients()
@@ -133,6 +139,7 @@ export async function startHttpRig(t: TestContext, options: RigOptions = {}): Pr
     version: '0.0.0',
     sandbox: false,
     ...(idleMsMax === undefined ? {} : { idleMsMax }),
+    ...(handshakeMsMax === undefined ? {} : { handshakeMsMax }),
   })
   const port = intake.addresses[0]?.port ?? 0
   const url = `http://127.0.0.1:${port}`
@@ -140,7 +147,9 @@ export async function startHttpRig(t: TestContext, options: RigOptions = {}): Pr
   t.after(async () => {
     for (const socket of sockets) socket.destroy()
     spool.settle()
-    await intake.stop(100)
+    const stopped = intake.stop(100)
+    if (clock instanceof VirtualClock) clock.advance(100)
+    await stopped
   })
   const rig: HttpRig = {
     intake,

@@ -6,13 +6,14 @@ import { rethrowBug } from '../../kernel/assert.ts'
 import { secondMs } from '../../kernel/units.ts'
 import { failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
 import { peerOf } from '../peer.ts'
+import { lingerMsMax } from '../smtp/limits.ts'
 import { identify } from './callers.ts'
 import { registerSenderConfirmation } from './confirm-sender.ts'
-import { handshakeMsMax, headerBytesMax, parameterCharactersMax } from './limits.ts'
+import { headerBytesMax, parameterCharactersMax } from './limits.ts'
 import { createPages } from './pages.ts'
 import { Problem, type ProblemDetails, problemText, sendProblem } from './problem.ts'
 import { createReaders } from './read.ts'
-import { createSendEmail } from './send.ts'
+import { contentTypeCure, createSendEmail } from './send.ts'
 import type { HttpServer } from './server.ts'
 import { operations, type OperationId } from './operations.ts'
 
@@ -25,37 +26,44 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
 
 /** `certificate` null: plain HTTP. */
 export function buildApp(server: HttpServer, certificate: Certificate | null): FastifyInstance {
-  const { requestMsMax } = server.config
-  const app = fastify({
-    requestTimeout: requestMsMax,
-    keepAliveTimeout: server.idleMsMax,
-    forceCloseConnections: false,
-    return503OnClosing: false,
-    exposeHeadRoutes: false,
-    http: {
-      maxHeaderSize: headerBytesMax.value,
-      connectionsCheckingInterval: Math.min(5 * secondMs, requestMsMax / 3),
-    },
-    ...(certificate === null
-      ? {}
-      : { https: { ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: handshakeMsMax.value } }), // RFC 8996
-    frameworkErrors: (error, request, reply) => refusePath(server, error, request, reply),
-    clientErrorHandler: (error, socket) => refuseConnection(server, error, socket),
-    routerOptions: { maxParamLength: parameterCharactersMax.value },
-  }) as FastifyInstance
+  const app = newApp(server, certificate)
   app.server.on('connection', (socket: Socket) => enter(server, socket))
   // Routes read their bodies themselves: bounded, unpacked, and checked more strictly than a parser would.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   app.decorateRequest('caller', null)
   app.addHook('onRequest', (request, reply, done) => done(admit(server, request, reply)))
-  app.addHook('onResponse', (_request, _reply, done) => {
-    leave(server)
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (server.draining) void reply.header('connection', 'close')
     done()
   })
   answerErrors(app, server)
   addRoutes(app, server)
   return app
+}
+
+function newApp(server: HttpServer, certificate: Certificate | null): FastifyInstance {
+  const { requestMsMax } = server.config
+  // Node takes its bounds as options of the server that Fastify makes; set later, requestTimeout alone would not bound a body.
+  const bounds = {
+    maxHeaderSize: headerBytesMax.value,
+    requestTimeout: requestMsMax,
+    headersTimeout: requestMsMax,
+    connectionsCheckingInterval: Math.min(5 * secondMs, Math.ceil(requestMsMax / 3)),
+  }
+  return fastify({
+    requestTimeout: requestMsMax,
+    keepAliveTimeout: server.idleMsMax,
+    forceCloseConnections: false,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    ...(certificate === null
+      ? { http: bounds }
+      : { https: { ...bounds, ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: server.handshakeMsMax } }), // RFC 8996
+    frameworkErrors: (error, request, reply) => refusePath(server, error, request, reply),
+    clientErrorHandler: (error, socket) => refuseConnection(server, error, socket),
+    routerOptions: { maxParamLength: parameterCharactersMax.value },
+  }) as FastifyInstance
 }
 
 function addRoutes(app: FastifyInstance, server: HttpServer): void {
@@ -91,9 +99,8 @@ function enter(server: HttpServer, socket: Socket): void {
 /** Before anything else of a request. What it returns is answered. */
 function admit(server: HttpServer, request: FastifyRequest, reply: FastifyReply): Problem | undefined {
   server.counters.requests++
-  server.underWay++
   server.asked.set(request.raw.socket, reply)
-  if (server.draining) return new Problem(failures.draining, { close: true })
+  if (server.draining) return new Problem(failures.draining)
   const { scope } = request.routeOptions.config
   if (scope === undefined) return undefined
   try {
@@ -103,10 +110,6 @@ function admit(server: HttpServer, request: FastifyRequest, reply: FastifyReply)
     if (error instanceof Problem) return error
     throw error
   }
-}
-
-function leave(server: HttpServer): void {
-  if (--server.underWay === 0) server.onIdle?.()
 }
 
 function answerErrors(app: FastifyInstance, server: HttpServer): void {
@@ -123,6 +126,8 @@ function answerErrors(app: FastifyInstance, server: HttpServer): void {
     setImmediate(() => rethrowBug(error))
     if (error instanceof Problem) return refuse(server, request, reply, error.failure, error.details)
     const status = error.statusCode ?? 500
+    if (status === 415)
+      return refuse(server, request, reply, httpFailures.contentTypeUnknown, { cure: contentTypeCure })
     if (status < 500) return refuse(server, request, reply, { ...httpFailures.malformedRequest, http: status }, {})
     return refuse(server, request, reply, httpFailures.internal, { cure: 'The server’s log has the reason.' }, error)
   })
@@ -145,7 +150,7 @@ function refuse(
     credentialId: client?.credentialId ?? '',
     error,
   })
-  return sendProblem(reply, failure, server.draining ? { ...details, close: true } : details)
+  return sendProblem(reply, failure, details)
 }
 
 /** Before any route: the path cannot be decoded, or a part of it is too long. It is not repeated. */
@@ -156,8 +161,8 @@ function refusePath(server: HttpServer, error: FastifyError, request: FastifyReq
 
 /** Before there is a request: it came too slowly, its header was too big, or it is not HTTP. */
 function refuseConnection(server: HttpServer, error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return
   const failure = connectionFailure(error)
+  if (failure === null) return void socket.destroy()
   if (failure === failures.timedOut) server.counters.timeouts++
   const { address } = peerOf(socket)
   server.log({ code: failure.code, status: failure.http, address, tenant: '', credentialId: '', error: null })
@@ -168,9 +173,15 @@ function refuseConnection(server: HttpServer, error: NodeJS.ErrnoException, sock
   const body = problemText(failure)
   const head = `HTTP/1.1 ${failure.http} ${STATUS_CODES[failure.http]}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`
   socket.end(head + body)
+  // Closing over bytes that were not read would reset the connection, and this answer with it.
+  socket.resume()
+  const linger = server.clock.after(lingerMsMax.value, () => socket.destroy())
+  socket.once('close', () => linger.cancel())
 }
 
-function connectionFailure({ code }: NodeJS.ErrnoException): HttpFailure {
+/** Null: a connection that broke, or that did not come to speak HTTP for want of TLS. Nobody would understand an answer. */
+function connectionFailure({ code = '' }: NodeJS.ErrnoException): HttpFailure | null {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return failures.timedOut
-  return code === 'HPE_HEADER_OVERFLOW' ? httpFailures.requestHeaderTooBig : httpFailures.malformedRequest
+  if (code === 'HPE_HEADER_OVERFLOW') return httpFailures.requestHeaderTooBig
+  return code.startsWith('HPE_') ? httpFailures.malformedRequest : null
 }

@@ -139,6 +139,15 @@ export const problemsMax = limit({
   breach: 'the rest is not told',
 })
 
+export const schemaErrorsMax = limit({
+  name: 'http.schema-errors',
+  value: 1_000,
+  unit: 'complaints',
+  owner,
+  why: 'Of the engine that checks schemas: four for an address of the wrong type, which become one problem. 249 such addresses are looked at.',
+  breach: 'the rest is told later',
+})
+
 export const sliceBytes = limit({
   name: 'http.slice',
   value: 1 * MiB,

@@ -12,7 +12,7 @@ import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import { LoginGuard } from '../smtp/login-guard.ts'
 import { buildApp, type Certificate } from './app.ts'
-import { idleMsMax } from './limits.ts'
+import { handshakeMsMax, idleMsMax } from './limits.ts'
 import { BodyMemory } from './memory.ts'
 import type { HttpCounters, HttpHealth, HttpLogEvent, HttpServer } from './server.ts'
 
@@ -43,6 +43,7 @@ export interface HttpIntakeOptions {
   readonly reusePort?: boolean
   /** Default limits.ts. */
   readonly idleMsMax?: number
+  readonly handshakeMsMax?: number
 }
 
 export interface HttpIntake {
@@ -50,6 +51,8 @@ export interface HttpIntake {
   readonly addresses: readonly { readonly address: string; readonly port: number }[]
   /** Open now. */
   readonly connections: number
+  /** Held by bodies of requests now. */
+  readonly memoryBytes: number
   /**
    * Refuses new requests with 503 and lets those under way finish. Resolves when the last one is done and its connection gone, which after
    * `deadlineMs` it is by force.
@@ -62,6 +65,7 @@ export async function startHttpIntake(options: HttpIntakeOptions): Promise<HttpI
   const { config, tls, reusePort = false, ...shared } = options
   const server: HttpServer = {
     idleMsMax: idleMsMax.value,
+    handshakeMsMax: handshakeMsMax.value,
     ...shared,
     config,
     guard: new LoginGuard(options.clock),
@@ -77,6 +81,9 @@ export async function startHttpIntake(options: HttpIntakeOptions): Promise<HttpI
     addresses: apps.map(addressOf),
     get connections() {
       return server.connections
+    },
+    get memoryBytes() {
+      return server.memory.bytes
     },
     stop: (deadlineMs) => stop(server, apps, deadlineMs),
   }

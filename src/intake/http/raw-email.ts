@@ -68,12 +68,17 @@ function refuse(failure: Failure | null): void {
 function judge(content: Buffer, survey: HeaderSurvey, fields: number): Failure | null {
   if (content.includes(0)) return failures.nulByte
   if (hasLongLine(content)) return failures.lineTooLong
-  if (survey.end > headerBytesMax.value || fields > headerFieldsMax.value) return failures.headerTooBig
+  if (fields > headerFieldsMax.value || isHeaderTooBig(content, survey.end)) return failures.headerTooBig
   if (survey.receivedCount > receivedFieldsMax.value) return failures.tooManyHops
   if (survey.malformedLine) return failures.headerMalformed
   if (survey.fromCount === 0) return failures.fromMissing
   if (survey.fromCount > 1) return failures.fromRepeated
   return survey.fromDomain === '' ? failures.fromMalformed : null
+}
+
+/** With its empty line, as SMTP counts. What was surveyed is cut one octet behind the bound, perhaps within a name. */
+function isHeaderTooBig(content: Buffer, end: number): boolean {
+  return Math.max(content.indexOf(lf, end) + 1, end + crlf.length) > headerBytesMax.value
 }
 
 /** Whose mail it says it is; and each further author must be one that the client may name (RFC 5322 §3.6.2). */

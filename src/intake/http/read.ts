@@ -27,6 +27,11 @@ export function createReaders(server: HttpServer): {
     status: async (request, reply) => json(reply, statusView(await findMessage(server, request))),
     list: async (request, reply) => {
       const query = { ...(request.query as Record<string, unknown>) }
+      // RFC 3339 §5.6 with a "+" that the client forgot to escape.
+      for (const name of ['after', 'before']) {
+        const time = query[name]
+        if (typeof time === 'string') query[name] = time.replace(' ', '+')
+      }
       try {
         checkQuery(query)
       } catch (error) {
@@ -81,10 +86,8 @@ function messageQuery(query: ListQuery): MessageQuery {
 }
 
 function timeOf(name: string, text: string): number {
-  // RFC 3339 §5.6. A "+" that a client forgot to escape has become a space.
-  const exact = text.replace(' ', '+')
-  const isTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/.test(exact)
-  const ms = isTime ? Date.parse(exact) : Number.NaN
+  const isTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/.test(text)
+  const ms = isTime ? Date.parse(text) : Number.NaN
   if (Number.isNaN(ms)) refuseParameter(name, 'is not a time like 2026-11-22T10:00:00Z')
   return ms
 }

@@ -51,7 +51,10 @@ export function createSendEmail(server: HttpServer): SendEmail {
     const key = idempotencyKey(request)
     checkContentType(request)
     const body = await readBody(request.raw, server.memory, server.config.bodyBytesMax)
+    server.underWay++
     try {
+      // The key may have been revoked while the body came.
+      if (!server.clients.isCurrent(caller.client)) throw new Problem(failures.authenticationFailed)
       const value = parseJson(body.bytes)
       if (body.bytes.length > sliceBytes.value) await nextTurn()
       const input = check(value)
@@ -71,6 +74,7 @@ export function createSendEmail(server: HttpServer): SendEmail {
       throw error
     } finally {
       server.memory.release(body.heldBytes)
+      if (--server.underWay === 0) server.onIdle?.()
     }
   }
 }
@@ -151,9 +155,11 @@ function idempotencyKey(request: FastifyRequest): string {
   })
 }
 
+export const contentTypeCure = 'Send "Content-Type: application/json".'
+
 /** RFC 8259 §11: the type has no parameters; charset is put up with, because many clients send it. */
 function checkContentType(request: FastifyRequest): void {
   const type = request.headers['content-type']
   if (type !== undefined && /^application\/json[ \t]*(?:;|$)/i.test(type)) return
-  throw new Problem(httpFailures.contentTypeUnknown, { cure: 'Send "Content-Type: application/json".' })
+  throw new Problem(httpFailures.contentTypeUnknown, { cure: contentTypeCure })
 }

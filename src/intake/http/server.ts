@@ -31,13 +31,14 @@ export interface HttpServer {
   readonly version: string
   readonly sandbox: boolean
   readonly idleMsMax: number
+  readonly handshakeMsMax: number
   /** Open now, on all listeners. */
   connections: number
   /** By connection, what was asked last. */
   readonly asked: WeakMap<Socket, FastifyReply>
   /** New requests are refused. */
   draining: boolean
-  /** Requests that are being handled, whether or not their client is still there. */
+  /** Messages that are on their way to the spool, whether or not their client is still there. */
   underWay: number
   /** Called when that has become none. */
   onIdle: (() => void) | null

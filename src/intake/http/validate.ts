@@ -1,8 +1,9 @@
 /** A schema as a check that says what is wrong in words for people, each with its place. */
 import type { Static, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { Settings } from 'typebox/system'
 import { failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
-import { problemsMax } from './limits.ts'
+import { problemsMax, schemaErrorsMax } from './limits.ts'
 import { Problem, type ProblemItem } from './problem.ts'
 
 /** Throws a Problem when the value is not of the schema. */
@@ -19,7 +20,18 @@ interface SchemaError {
 export function checkOf<S extends TSchema>(schema: S): Check<S> {
   const validator = Compile(schema)
   return (value) => {
-    if (!validator.Check(value)) throw problemOf(explain(validator.Errors(value)))
+    if (!validator.Check(value)) throw problemOf(explain(errorsOf(() => validator.Errors(value))))
+  }
+}
+
+/** The engine stops at eight, and one wrong address gives four: the place that matters would be missing. */
+function errorsOf(ask: () => readonly SchemaError[]): readonly SchemaError[] {
+  const { maxErrors } = Settings.Get()
+  Settings.Set({ maxErrors: schemaErrorsMax.value })
+  try {
+    return ask()
+  } finally {
+    Settings.Set({ maxErrors })
   }
 }
 
