@@ -29,9 +29,9 @@ import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
 import { confirmLink } from '../tenancy/tenancy.ts'
 import { announce } from './announce.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
-import { layoutOf } from './layout.ts'
+import { type Layout, layoutOf } from './layout.ts'
 import { drainMsMax } from './limits.ts'
-import { openLog } from './log.ts'
+import { type Log, openLog } from './log.ts'
 import { startDns } from './delivery.ts'
 import { sandboxView } from './sandbox-view.ts'
 import { untilSignal } from './signals.ts'
@@ -49,11 +49,7 @@ export interface AppOptions {
 /** Runs until SIGTERM or SIGINT; settles with the exit code. @throws PosthasteError when it cannot start */
 export async function startApp(options: AppOptions): Promise<number> {
   const { version } = options
-  const layout = layoutOf(options.config.threads, availableParallelism(), process.platform === 'linux')
-  const { config, warning } = fitDescriptors(options.config, descriptorLimit(), layout.deliver)
-  const log = openLog(config.log)
-  for (const text of options.warnings) log.warn({ warning: text }, 'configuration')
-  if (warning !== null) log.warn({ warning }, 'open files')
+  const { config, layout, log } = settle(options)
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
   makeSpoolDirectories(disk, Math.max(1, layout.intake))
@@ -116,17 +112,30 @@ export async function startApp(options: AppOptions): Promise<number> {
     await end(0)
     throw error
   }
-  const askedToEnd = untilSignal({
+  const exitCode = await Promise.race([askedToEnd(log), supervisor.died])
+  await end(exitCode === 0 ? drainMsMax.value : 0)
+  log.info({}, 'stopped')
+  return exitCode
+}
+
+/** What the machine makes of the configuration. */
+function settle({ config: given, warnings }: AppOptions): { config: Config; layout: Layout; log: Log } {
+  const layout = layoutOf(given.threads, availableParallelism(), process.platform === 'linux')
+  const { config, warning } = fitDescriptors(given, descriptorLimit(), layout.deliver)
+  const log = openLog(config.log)
+  for (const text of warnings) log.warn({ warning: text }, 'configuration')
+  if (warning !== null) log.warn({ warning }, 'open files')
+  return { config, layout, log }
+}
+
+function askedToEnd(log: Log): Promise<number> {
+  return untilSignal({
     source: process,
     clock: systemClock,
     onDrain: (signal) => log.info({ signal }, 'draining; a second signal ends at once'),
     // Recovery is made for it.
     onImpatience: () => process.exit(130),
   }).then(() => 0)
-  const exitCode = await Promise.race([askedToEnd, supervisor.died])
-  await end(exitCode === 0 ? drainMsMax.value : 0)
-  log.info({}, 'stopped')
-  return exitCode
 }
 
 function directoryView(directory: Directory, config: Config, outbox: Outbox): DirectoryView {

@@ -9,7 +9,7 @@ import type { DeliveryReport, Grant } from '../model/grant.ts'
 import type { Site } from '../model/site.ts'
 import { Channel, RecordReader } from '../spool/spool.ts'
 import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
-import type { DeliverThreadData, ThreadFigures } from './exchange.ts'
+import type { DeliverThreadData } from './exchange.ts'
 import type { ServingThread } from './serve-main.ts'
 import { readGrant, readSite, readStop, wireKinds, WireWriter } from './grant-wire.ts'
 

@@ -34,7 +34,7 @@ export type WrapMessages = (messages: Messages) => Messages
 export interface Delivery {
   readonly deliverer: Deliverer
   /** What is prepared from now on has these keys. */
-  takePreparing(preparing: readonly PreparingTenant[]): void
+  readonly takePreparing: (preparing: readonly PreparingTenant[]) => void
 }
 
 export function startDelivery(options: DeliveryOptions): Delivery {

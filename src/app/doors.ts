@@ -13,6 +13,7 @@ import {
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Confirmation, IntakeTenant } from '../ports/directory.ts'
+import type { OutgoingMail } from '../ports/outbox.ts'
 import type { Submissions } from '../ports/submissions.ts'
 import type { Channel } from '../spool/spool.ts'
 import { CurrentClients } from './current-clients.ts'
@@ -102,25 +103,17 @@ export class Doors {
   }
 
   hear(message: ToThread): FromThread | Promise<FromThread> | null {
-    switch (message.kind) {
-      case 'store':
-        this.#store.attach(message.port)
-        return null
-      case 'directory':
-        if (message.intake !== undefined) this.#clients.replace(message.intake)
-        return { kind: 'took', ask: message.ask }
-      case 'send': {
-        const { ask } = message
-        const content = Buffer.from(message.mail.content)
-        return sendMail(this.#options.submissions, { ...message.mail, content }).then((failure) => ({
-          kind: 'sent',
-          ask,
-          failure,
-        }))
-      }
-      default:
-        return null
-    }
+    if (message.kind === 'store') this.#store.attach(message.port)
+    if (message.kind === 'send') return this.#send(message.ask, message.mail)
+    if (message.kind !== 'directory') return null
+    if (message.intake !== undefined) this.#clients.replace(message.intake)
+    return { kind: 'took', ask: message.ask }
+  }
+
+  async #send(ask: number, mail: OutgoingMail): Promise<FromThread> {
+    // A buffer is a plain array of bytes on this side of the port.
+    const content = Buffer.from(mail.content)
+    return { kind: 'sent', ask, failure: await sendMail(this.#options.submissions, { ...mail, content }) }
   }
 
   async stop(deadlineMs: number): Promise<void> {

@@ -26,9 +26,12 @@ function describeRecipient({
   return { address, state: status, attempts: tries.map(describeAttempt), nextAttemptAt, mayBeDuplicate }
 }
 
-function describeAttempt({ number: _, outcome, startedAtMs, ...attempt }: AttemptRecord): AttemptView {
+function describeAttempt({ outcome, startedAtMs, ...attempt }: AttemptRecord): AttemptView {
   const { kind, stage, code, enhanced, text } = outcome
-  return { startedAt: time(startedAtMs), outcome: kind, stage, code, enhanced, text, ...attempt }
+  const { host, address, source, tls, reusedConnection, connectedMs, envelopeMs, finishedMs } = attempt
+  const reply = { outcome: kind, stage, code, enhanced, text }
+  const where = { host, address, source, tls, reusedConnection }
+  return { startedAt: time(startedAtMs), ...reply, ...where, connectedMs, envelopeMs, finishedMs }
 }
 
 const time = (ms: number): string => new Date(ms).toISOString()

@@ -1,22 +1,14 @@
 /** What `posthaste spool fsck|stat|dump` and `message show` read. Nothing here writes; a running engine may hold the spool. */
 import type { Disk } from '../ports/disk.ts'
 import { PosthasteError } from '../kernel/errors.ts'
-import { uuidTimeMs } from '../kernel/ids.ts'
 import { inLog } from '../model/submission.ts'
 import { listCheckpoints, readCheckpoint } from './checkpoint.ts'
-import { mailLogName, outcomeLog, quarantineDirectory, spoolRoot, stragglerLogNumber } from './files.ts'
-import {
-  recordHeaderBytes,
-  recordPayloadBytes,
-  recordSequence,
-  recordType,
-  recordTypes,
-  zlibChecksum,
-} from './layout.ts'
+import { mailLogName, outcomeLog, quarantineDirectory, spoolRoot } from './files.ts'
+import { recordTypes, zlibChecksum } from './layout.ts'
 import { readOutcome, readSubmission, type StoredOutcome, type StoredSubmission } from './records.ts'
 import { type LogRecovery, type RecoveredRecord, scanLog } from './recovery.ts'
 import { mailLogs, QueueTable, scanSpool } from './scan.ts'
-import { eachRecord, openLogFiles, type SegmentFile, walkSegment } from './segments.ts'
+import { openLogFiles } from './segments.ts'
 
 export interface LogStat {
   readonly log: string
