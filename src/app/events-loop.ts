@@ -24,7 +24,7 @@ import type { FromStore, StoreQuestion, ToStore } from './store-wire.ts'
 
 /** Between two looks at the logs when nobody asks. */
 const lookEveryMs = 50
-const syncEveryMs = 2 * secondMs
+const syncEveryMs = 10 * secondMs
 const pruneEveryMs = 10 * minuteMs
 /** Read in one go; then whoever asks meanwhile is heard. */
 const stepBytes = 512 * KiB
