@@ -1,4 +1,5 @@
 /** The fields that intake puts in front of a message. ASCII always, whatever the message is. */
+import { headerDate } from '../standards/header-date.ts'
 import { isIPv6 } from 'node:net'
 import { isAsciiAddress } from '../standards/address.ts'
 
@@ -46,17 +47,4 @@ export function protocolWord(
   if (!session.extended) return 'SMTP'
   const letters = `${session.secure ? 'S' : ''}${session.authenticated ? 'A' : ''}`
   return smtpUtf8 ? `UTF8SMTP${letters}` : `ESMTP${letters}`
-}
-
-let secondOfText = -1
-let textOfSecond = ''
-
-/** RFC 5322 §3.3, in UTC. Made once a second: many messages share it. */
-function headerDate(timeMs: number): string {
-  const second = Math.floor(timeMs / 1_000)
-  if (second !== secondOfText) {
-    textOfSecond = new Date(second * 1_000).toUTCString().replace('GMT', '+0000')
-    secondOfText = second
-  }
-  return textOfSecond
 }

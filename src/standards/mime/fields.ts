@@ -1,6 +1,6 @@
 /** The header of a message, without what MIME adds to it (RFC 5322 §3.6). */
-import { invariant } from '../../kernel/assert.ts'
 import { isAsciiAddress, parsePath } from '../address.ts'
+import { headerDate } from '../header-date.ts'
 import { lineBytesMax } from '../limits.ts'
 import { encodedWords } from './encoded-words.ts'
 import { foldedField } from './fold.ts'
@@ -31,17 +31,11 @@ export function messageFields(message: MimeMessage): MessageFields {
     addressField('To', to, '/to', true) +
     addressField('Cc', cc, '/cc', true)
   refuseLineBreaks(subject, '/subject')
-  const text = `Date: ${dateText(message.dateMs)}\r\n${addresses}${subject === '' ? '' : textField('Subject', subject)}Message-ID: ${messageId}\r\n`
+  const text = `Date: ${headerDate(message.dateMs)}\r\n${addresses}${subject === '' ? '' : textField('Subject', subject)}Message-ID: ${messageId}\r\n`
   return { text: text + furtherFields(message.headers), needsSmtpUtf8: !isAsciiAddress(addresses) }
 }
 
 const identifierCharacters = 250
-
-/** RFC 5322 §3.3, in UTC. */
-function dateText(dateMs: number): string {
-  invariant(Number.isFinite(dateMs), 'a message has a date')
-  return new Date(dateMs).toUTCString().replace('GMT', '+0000')
-}
 
 /** '' for an empty list, which RFC 5322 §3.6.3 does not allow to be written. */
 function addressField(name: string, list: readonly MimeAddress[], pointer: string, isList: boolean): string {
