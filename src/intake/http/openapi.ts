@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import { failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
 import { type Operation, operations } from './operations.ts'
 import { problemText, retryAfterSeconds } from './problem.ts'
-import { problem, type Schema } from './schemas.ts'
+import { emailSummary, problem, type Schema } from './schemas.ts'
 import type { HttpServer } from './server.ts'
 
 export interface OpenapiDocument {
@@ -12,11 +12,14 @@ export interface OpenapiDocument {
   readonly servers: readonly object[]
   readonly tags: readonly object[]
   readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>
-  readonly components: object
+  readonly components: { readonly schemas: Readonly<Record<string, Schema>>; readonly securitySchemes: object }
 }
 
 export function openapiDocument({ version, config }: Pick<HttpServer, 'version' | 'config'>): OpenapiDocument {
-  const schemas = new Map<string, Schema>([['Problem', problem]])
+  const schemas = new Map<string, Schema>([
+    ['Problem', problem],
+    ['EmailSummary', emailSummary],
+  ])
   const paths = new Map<string, Record<string, object>>()
   for (const operation of operations) {
     const methods = paths.get(operation.path) ?? {}

@@ -255,7 +255,7 @@ export const listQuery = Type.Object(
     recipient: optional(Type.String({ description: 'One of its recipients, without regard to case.' })),
     sender: optional(Type.String({ description: 'Address of the From field or the return path.' })),
     status: optional(status),
-    tag: optional(Type.String()),
+    tag: optional(Type.String({ description: 'One of its tags.' })),
     after: optional(time('Accepted at this time or later (RFC 3339).')),
     before: optional(time('Accepted before this time (RFC 3339).')),
     limit: optional(
