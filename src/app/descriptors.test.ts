@@ -6,16 +6,18 @@ import { descriptorsPerDeliverThread, descriptorsReserved } from './limits.ts'
 
 const { config } = sandboxConfig('/tmp/unused')
 // In the sandbox both ends of a delivery are ours.
-const wanted = config.smtp.connectionsMax + 2 * config.delivery.connectionsMax + descriptorsReserved.value
+const { smtp, http, delivery } = config
+const wanted = smtp.connectionsMax + http.connectionsMax + 2 * delivery.connectionsMax + descriptorsReserved.value
 
 test('limit app.descriptors: caps that fit the limit of open files stay as they are', () => {
   for (const limit of [null, wanted, wanted + 1])
     assert.deepEqual(fitDescriptors(config, limit), { config, warning: null })
 })
 
-test('caps that do not fit are lowered, both sides alike, with a warning that says what to raise', () => {
+test('caps that do not fit are lowered, all alike, with a warning that says what to raise', () => {
   const { config: fitted, warning } = fitDescriptors(config, 1024)
-  assert.ok(fitted.smtp.connectionsMax + 2 * fitted.delivery.connectionsMax + descriptorsReserved.value <= 1024)
+  const open = fitted.smtp.connectionsMax + fitted.http.connectionsMax + 2 * fitted.delivery.connectionsMax
+  assert.ok(open + descriptorsReserved.value <= 1024)
   assert.ok(fitted.smtp.connectionsMax >= 10 && fitted.delivery.connectionsMax >= 10)
   assert.match(warning ?? '', /LimitNOFILE/)
   assert.notEqual(fitDescriptors(config, wanted - 1).warning, null)

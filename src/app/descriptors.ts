@@ -24,19 +24,25 @@ export function fitDescriptors(
 ): { config: Config; warning: string | null } {
   const reserved = descriptorsReserved.value + deliverThreads * descriptorsPerDeliverThread.value
   // In the sandbox both ends of a delivery are ours.
-  const wanted = config.smtp.connectionsMax + config.delivery.connectionsMax * (config.sandbox ? 2 : 1)
+  const out = config.delivery.connectionsMax * (config.sandbox ? 2 : 1)
+  const wanted = config.smtp.connectionsMax + httpConnectionsMax(config) + out
   if (limit === null || wanted + reserved <= limit) return { config, warning: null }
   const share = Math.max(0, limit - reserved) / wanted
   const smtpMax = Math.max(10, Math.floor(config.smtp.connectionsMax * share))
+  const httpMax = Math.max(10, Math.floor(config.http.connectionsMax * share))
   const deliveryMax = Math.max(10, Math.floor(config.delivery.connectionsMax * share))
   return {
     config: {
       ...config,
       smtp: { ...config.smtp, connectionsMax: smtpMax },
+      http: { ...config.http, connectionsMax: httpMax },
       delivery: { ...config.delivery, connectionsMax: deliveryMax },
     },
     warning:
-      `this process may open ${limit} files: connections are capped at ${smtpMax} in and ${deliveryMax} out. ` +
+      `this process may open ${limit} files: connections are capped at ${smtpMax} in by SMTP, ${httpMax} by HTTP, and ${deliveryMax} out. ` +
       `Raise the limit (ulimit -n, LimitNOFILE=) to ${wanted + reserved} for what is configured.`,
   }
 }
+
+/** Without listeners there are none. */
+export const httpConnectionsMax = ({ http }: Config): number => (http.listeners.length === 0 ? 0 : http.connectionsMax)

@@ -109,17 +109,23 @@ test('for a program it is JSON with the values of the file, and what they come t
 })
 
 test('what is reserved of open files is what the parts may open', () => {
-  const [segments, listeners, others] = [64, 64, 40]
+  const [segments, listeners, store, others] = [64, 2 * 64, 40, 40]
   assert.equal(
     descriptorsReserved.value,
-    segments + questionsInFlightMax.value + adminConnectionsMax.value + listeners + others,
+    segments + questionsInFlightMax.value + adminConnectionsMax.value + listeners + store + others,
   )
   assert.equal(descriptorsPerDeliverThread.value, segments + questionsInFlightMax.value)
   const { config } = sandboxConfig(directory)
   const files = limitTable(config).totals.find(({ unit }) => unit === 'files')
   assert.deepEqual(
     files?.parts.map(({ count, each }) => count * each),
-    [config.smtp.connectionsMax, 2 * config.delivery.connectionsMax, 0, descriptorsReserved.value],
+    [
+      config.smtp.connectionsMax,
+      config.http.connectionsMax,
+      2 * config.delivery.connectionsMax,
+      0,
+      descriptorsReserved.value,
+    ],
   )
 })
 

@@ -18,6 +18,7 @@ import { signLimits } from '../sign/sign.ts'
 import { spoolLimits } from '../spool/spool.ts'
 import * as standardsLimits from '../standards/limits.ts'
 import { tenancyLimits } from '../tenancy/tenancy.ts'
+import { httpConnectionsMax } from './descriptors.ts'
 import * as appLimits from './limits.ts'
 
 /** On the way of a message, then what stands beside it. */
@@ -77,7 +78,7 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
 
 /** What could be held at one moment if every peer did its worst at once; the heap of the runtime is not in it. */
 function memory(config: Config): LimitTotal {
-  const { smtp, delivery } = config
+  const { smtp, http, delivery } = config
   // A read is 64 KiB: one is in hand and one may follow.
   const smtpInput = smtpLimits.heldInputBytesMax.value + smtpLimits.socketBytesMax.value + 2 * 64 * KiB
   const smtpReplies = smtpLimits.repliesBytesMax.value + smtpLimits.socketBytesMax.value
@@ -103,6 +104,13 @@ function memory(config: Config): LimitTotal {
       part('sessions: envelopes, headers in pieces, stuck clients', 1, shared),
       part('sessions: input behind a commit, and replies', smtp.connectionsMax, smtpInput + smtpReplies),
       part('sessions: a line under way', smtp.connectionsMax, smtpLimits.authLineBytesMax.value),
+      // As it came, unpacked, as a value and assembled.
+      part(
+        'API: bodies of requests',
+        intakeLogs(config),
+        4 * Math.max(httpLimits.sharedBytesMin.value, 2 * http.bodyBytesMax),
+      ),
+      part('API: a header under way', httpConnectionsMax(config), httpLimits.headerBytesMax.value),
       part('deliveries: content on its way out', delivery.connectionsMax, outgoingBytes),
       part('deliveries: a reply under way', delivery.connectionsMax, replyBytes),
       part('sites', routeLimits.sitesMax.value, 600),
@@ -129,12 +137,14 @@ function intakeLogs({ threads }: Config): number {
   return threads.intake === 'auto' ? 1 : Math.max(1, threads.intake)
 }
 
-function openFiles({ smtp, delivery, sandbox, threads }: Config): LimitTotal {
+function openFiles(config: Config): LimitTotal {
+  const { smtp, delivery, sandbox, threads } = config
   return {
     name: 'open files',
     unit: 'files',
     parts: [
-      part('clients', smtp.connectionsMax, 1),
+      part('clients by SMTP', smtp.connectionsMax, 1),
+      part('clients by HTTP', httpConnectionsMax(config), 1),
       // In the sandbox both ends of a delivery are ours.
       part('deliveries', delivery.connectionsMax, sandbox ? 2 : 1),
       part(
@@ -144,7 +154,7 @@ function openFiles({ smtp, delivery, sandbox, threads }: Config): LimitTotal {
       ),
       part('everything else', appLimits.descriptorsReserved.value, 1),
     ],
-    beside: 'as LimitNOFILE; with fewer, both kinds of connections are cut alike at start',
+    beside: 'as LimitNOFILE; with fewer, all kinds of connections are cut alike at start',
   }
 }
 

@@ -15,10 +15,10 @@ export const drainMsMax = limit({
 
 export const descriptorsReserved = limit({
   name: 'app.descriptors',
-  value: 680,
+  value: 784,
   unit: 'open files',
   owner,
-  why: '64 segments + 256 DNS questions + 256 connections of the admin API + 64 listeners + 40 others, beside the connections for mail.',
+  why: '64 segments + 256 DNS questions + 256 connections of the admin API + 2 × 64 listeners + 40 of the message store + 40 others, beside the connections for mail.',
   breach: 'fewer connections for mail, with a warning at start',
 })
 

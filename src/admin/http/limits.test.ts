@@ -84,12 +84,14 @@ test('limit admin.page: five hundred messages are asked for at once, never more'
 
 test('limit admin.request: a request that is not whole in its time is 408 and the end', async (t) => {
   const { server } = await serve(t, { requestMsMax: 150 })
-  const [quick, slow] = [connectTo(t, server), connectTo(t, server)]
+  const [quick, slow, body] = [connectTo(t, server), connectTo(t, server), connectTo(t, server)]
   for (const socket of [quick, slow]) socket.write('GET /healthz HTTP/1.1\r\n')
+  body.write('POST /api/v1/admin/tenants HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\n{')
   quick.end('Host: 127.0.0.1\r\nConnection: close\r\n\r\n')
   assert.equal(statusOf(String((await once(quick, 'data'))[0])), 200)
   assert.equal(statusOf(String((await once(slow, 'data'))[0])), 408)
   await once(slow, 'close')
+  if (!body.destroyed) await once(body, 'close')
 })
 
 test('limit admin.idle: a connection without a request is kept for its time, and a second of grace', async (t) => {

@@ -68,6 +68,8 @@ function buildApp(engine: EngineView, options: AdminServerOptions): FastifyInsta
     keepAliveTimeout: options.idleMsMax ?? idleMsMax.value,
     forceCloseConnections: true,
     http: {
+      // Node bounds a body's time only when it is an option of the server that Fastify makes.
+      requestTimeout,
       maxHeaderSize: headerBytesMax.value,
       connectionsCheckingInterval: Math.min(5 * secondMs, requestTimeout / 3),
     },
