@@ -91,6 +91,7 @@ test('limit admin.request: a request that is not whole in its time is 408 and th
   assert.equal(statusOf(String((await once(quick, 'data'))[0])), 200)
   assert.equal(statusOf(String((await once(slow, 'data'))[0])), 408)
   await once(slow, 'close')
+  body.resume()
   if (!body.destroyed) await once(body, 'close')
 })
 
