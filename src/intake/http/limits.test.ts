@@ -197,6 +197,19 @@ test('limit http.subject: 2,000 characters are a subject, more are 422', async (
   await eachAround(limits.subjectCharactersMax.value, ask, 422, '/subject')
 })
 
+test('limit http.address: 1,000 characters are an address with all around it, or a name; more are 422', async (t) => {
+  const rig = await startHttpRig(t)
+  const padded = (count: number) => 'ann@example.test'.padStart(count)
+  const { value } = limits.addressCharactersMax
+  await eachAround(value, (count) => rig.post({ ...goodEmail, from: padded(count) }), 422, '/from')
+  const raw = Buffer.from('From: ann@example.test\r\n\r\nhello\r\n').toString('base64')
+  const named = (count: number) => ({ email: 'ann@example.test', name: 'A'.repeat(count) })
+  const ask = (count: number) => rig.post({ raw, to: 'bob@example.net', from: named(count) })
+  await eachAround(value, ask, 422, '/from/name')
+  // Twice a text of 1,000 characters, of up to three bytes each: far from the 64 KiB that a record gives to each.
+  for (const { head } of rig.spool.committed) assert.ok(head.facts.from.length <= 2 * value + 3)
+})
+
 test('limit http.headers: a hundred further fields, one more is 422', async (t) => {
   const rig = await startHttpRig(t)
   const fields = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, 'a']))

@@ -94,6 +94,15 @@ export const subjectCharactersMax = limit({
   breach: '422',
 })
 
+export const addressCharactersMax = limit({
+  name: 'http.address',
+  value: 1_000,
+  unit: 'characters',
+  owner,
+  why: 'An address or the name beside it: what fits on one line of mail (RFC 5322 §2.1.1). That of the sender is kept with the message as it was given, and a text there has at most 64 KiB.',
+  breach: '422',
+})
+
 export const headersMax = limit({
   name: 'http.headers',
   value: 100,

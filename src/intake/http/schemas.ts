@@ -14,7 +14,7 @@ import {
 import { mailClasses } from '../../model/options-of-mail.ts'
 import { dialogueStages, outcomeKinds } from '../../model/outcome.ts'
 import { recipientStatuses } from '../../ports/message-store.ts'
-import { attachmentsMax, headersMax, subjectCharactersMax } from './limits.ts'
+import { addressCharactersMax, attachmentsMax, headersMax, subjectCharactersMax } from './limits.ts'
 
 /** Recipients of one message; the operator may allow fewer. */
 const recipientsCeiling = 1_000
@@ -22,13 +22,14 @@ const exact = { additionalProperties: false }
 const optional = Type.Optional
 const time = (description: string) => Type.String({ format: 'date-time', description })
 
+const maxLength = addressCharactersMax.value
 const address = Type.Union(
   [
-    Type.String({ minLength: 3, description: '`ann@example.com` or `Ann Lee <ann@example.com>`.' }),
+    Type.String({ minLength: 3, maxLength, description: '`ann@example.com` or `Ann Lee <ann@example.com>`.' }),
     Type.Object(
       {
-        email: Type.String({ minLength: 3, description: '`local@domain`, without brackets.' }),
-        name: optional(Type.String({ description: 'Shown beside the address.' })),
+        email: Type.String({ minLength: 3, maxLength, description: '`local@domain`, without brackets.' }),
+        name: optional(Type.String({ maxLength, description: 'Shown beside the address.' })),
       },
       exact,
     ),
