@@ -56,8 +56,8 @@ class MemoryClients implements DirectoryClients {
     this.#keys.delete(secret)
   }
 
-  isCurrent(): boolean {
-    return true
+  isCurrent(client: Client): boolean {
+    return [...this.#keys.values()].some(({ credentialId }) => credentialId === client.credentialId)
   }
 
   stream(client: Client, name: string): { readonly mailClass: 'bulk' } | null {

@@ -28,6 +28,11 @@ export class MemoryMessageStore implements MessageStore {
     this.#spool = spool
   }
 
+  /** Requests that wait for another one's end. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   async find(tenant: string, id: string): Promise<MessageRecord | null> {
     this.#mustAnswer()
     const record = this.records.get(id) ?? this.#all().find((message) => message.id === id)

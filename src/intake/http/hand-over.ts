@@ -71,6 +71,8 @@ export async function handOver(
   try {
     content = draft.write(transaction.id, timeMs)
     await writer.write(content.pieces)
+    // The key may have been revoked while another request with the same key of idempotency was waited for, or the disk.
+    if (!server.clients.isCurrent(caller.client)) throw new Problem(failures.authenticationFailed)
   } catch (error) {
     transaction.onDrain = null
     transaction.abort()

@@ -93,6 +93,18 @@ test('row 79: when nobody can say whether a key was used, nothing is accepted', 
   assert.equal((await rig.post(goodEmail)).status, 202, 'without a key it does not matter')
 })
 
+test('a key that is revoked while its request waits for another one hands nothing over', async (t) => {
+  const rig = await startHttpRig(t)
+  const other = await rig.store.claim('acme', 'k-1', 'of another request')
+  assert.ok(other.kind === 'new')
+  const posting = rig.post(goodEmail, withKey('k-1'))
+  await condition(() => rig.store.waiting === 1)
+  rig.clients.revoke(keys.acme)
+  rig.store.release(other.claim)
+  refused(await posting, 401, 'authentication_failed')
+  assert.deepEqual([rig.spool.committed.length, rig.store.open.size, rig.intake.memoryBytes], [0, 0, 0])
+})
+
 test('a key of idempotency that cannot be one is 400', async (t) => {
   const rig = await startHttpRig(t)
   for (const key of ['', 'a b', 'x'.repeat(256), 'ü'])
