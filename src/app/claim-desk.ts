@@ -1,7 +1,7 @@
 /**
  * Keys of idempotency over threads: who holds one is decided here, when everything was read that was on disk after the word came that it was given back.
  *
- *   release, or the end of a thread ─▶ due with the next aim ─▶ reached ─▶ the key's next request is answered from what was read
+ *   release, hello, or the end of a thread ─▶ due with the next aim ─▶ reached ─▶ the key's next request is answered from what was read
  */
 import type { Claims } from '../events/events.ts'
 import { Channel, intakeLogName, type LogThreadMemory } from '../spool/spool.ts'
@@ -29,8 +29,9 @@ export class ClaimDesk {
     this.#numbers = numbers
   }
 
+  /** Not at once: what the thread gave back before it said this is not in its list, and its message may not have been read yet. */
   hello(owner: string, claims: readonly HeldClaim[]): void {
-    this.#claims.adopt(this.#numbers.of(owner), claims)
+    this.#next.push(() => this.#claims.adopt(this.#numbers.of(owner), claims))
   }
 
   /** When everything was read that was on disk after the question came. */
@@ -74,6 +75,12 @@ export class ClaimDesk {
     for (const act of due) act()
   }
 }
+
+/**
+ * Whoever filled a log before this events thread began is gone, as far as it knows, and nobody will tell it so. One owner for each log, for `gone`: no
+ * key is given before what they had handed over is on disk.
+ */
+export const ownerBefore = (log: number): string => `log ${log}, before`
 
 /** Threads as claims know them. */
 export class OwnerNumbers {
