@@ -17,8 +17,9 @@ import { systemRandom } from '../kernel/random.ts'
 import { KiB, minuteMs, secondMs } from '../kernel/units.ts'
 import { BadCursor } from '../ports/message-store.ts'
 import { canFollow, SpoolFollower } from '../spool/spool.ts'
-import { ClaimDesk, OwnerNumbers } from './claim-desk.ts'
+import { ClaimDesk, ownerBefore, OwnerNumbers } from './claim-desk.ts'
 import type { EventsThreadData, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
+import { storeAsksMax } from './limits.ts'
 import type { ServingThread } from './serve-main.ts'
 import type { FromStore, StoreQuestion, ToStore } from './store-wire.ts'
 
@@ -43,7 +44,7 @@ export async function runEventsThread(data: EventsThreadData, log: ThreadLog): P
     recovery: null,
     figures: () => loop.figures(),
     hear: (message) => loop.hear(message),
-    drain: async () => loop.drain(),
+    drain: async (deadlineMs) => loop.drain(deadlineMs),
   }
 }
 
@@ -69,7 +70,7 @@ class EventsLoop {
     const claims = new Claims({
       clock: systemClock,
       find: (tenant, key) => this.#table.key(tenant, key),
-      owners: data.clients.map((owner) => numbers.of(owner)),
+      owners: [...data.clients, ...this.#logs.map(ownerBefore)].map((owner) => numbers.of(owner)),
     })
     this.#desk = new ClaimDesk(claims, data.memory, numbers)
     this.#begin()
@@ -86,12 +87,13 @@ class EventsLoop {
     return { store: { messages, days, bytes, behindBytes: this.#follower?.behindBytes ?? 0 } }
   }
 
-  /** Everything that is on disk is in the store, for good. */
-  drain(): void {
+  /** Everything that is on disk is in the store, for good; or what could be read in half the time, because writing it out takes time too. */
+  drain(deadlineMs: number): void {
     const follower = this.#follower
     if (follower === null) return
+    const untilMs = systemClock.monotonicMs() + deadlineMs / 2
     follower.aim()
-    while (!follower.step(stepBytes));
+    while (!follower.step(stepBytes) && systemClock.monotonicMs() < untilMs);
     this.#sync(follower)
     this.#table.close()
     this.#follower = null
@@ -119,7 +121,15 @@ class EventsLoop {
       this.#setAside(error)
       this.#follower = this.#follow()
     }
+    // The logs are wanted from here on, which is further back than before if a file of the store was set aside.
+    this.#follower.release(this.#follower.positions)
+    for (const log of this.#logs) this.#desk.gone(ownerBefore(log), log)
     this.#look()
+  }
+
+  /** Those that are filled now. */
+  get #logs(): number[] {
+    return Array.from({ length: this.#data.memory.intakeLogs }, (_, log) => log)
   }
 
   #follow(): SpoolFollower {
@@ -200,15 +210,26 @@ class EventsLoop {
     port.on('message', (message: ToStore) => {
       switch (message.kind) {
         case 'hello':
-          return this.#desk.hello(owner, message.claims)
+          this.#desk.hello(owner, message.claims)
+          return this.#lookSoon()
         case 'release':
           this.#desk.release(owner, message.claim)
           return this.#lookSoon()
         case 'ask':
-          this.#asked.push({ owner, port, ask: message.ask, question: message.question })
-          return this.#lookSoon()
+          return this.#ask({ owner, port, ask: message.ask, question: message.question })
       }
     })
+  }
+
+  /** Far behind, nobody is answered, and whoever asked has given up long before: not all of that is kept. */
+  #ask(waiting: Waiting): void {
+    if (this.#asked.length >= storeAsksMax.value) {
+      const message = 'too many questions wait for the message store'
+      const refused: FromStore = { kind: 'refused', ask: waiting.ask, why: 'unavailable', message }
+      return waiting.port.postMessage(refused)
+    }
+    this.#asked.push(waiting)
+    this.#lookSoon()
   }
 
   #answer({ owner, port, ask, question }: Waiting): void {
