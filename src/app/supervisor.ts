@@ -34,6 +34,8 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #strikes: Strikes
   #threads: MailThreads | null = null
+  /** Not ours any more, and not all of them have stopped yet. */
+  #leaving: MailThreads | null = null
   #stopping = false
   #onStopAsked: () => void = () => {}
   readonly #stopAsked = new Promise<void>((resolve) => (this.#onStopAsked = resolve))
@@ -101,7 +103,7 @@ export class Supervisor {
   /** Settles when every thread works by it. */
   async takeDirectory(directory: DirectorySnapshot): Promise<void> {
     this.#directory = directory
-    await this.#threads?.takeDirectory(directory)
+    await (this.#threads ?? this.#leaving)?.takeDirectory(directory)
   }
 
   /** Port `outbox`. */
@@ -166,6 +168,7 @@ export class Supervisor {
       return
     }
     this.#threads = null
+    this.#leaving = threads
     this.state = 'degraded'
     this.reason = `the disk failed under log ${log}: ${message}`
     this.#options.log.error({ log, message }, 'the disk failed: no mail is accepted until it works again')
@@ -206,6 +209,8 @@ export class Supervisor {
 
   async #end(threads: MailThreads): Promise<void> {
     if (this.#threads === threads) this.#threads = null
+    this.#leaving = threads
     await threads.end()
+    this.#leaving = null
   }
 }
