@@ -16,6 +16,8 @@ export class MemorySubmissions implements Submissions {
   aborted = 0
   /** Largest content held for one open transaction. */
   contentBytesPeak = 0
+  /** Largest piece that one call of `append` brought. */
+  appendBytesPeak = 0
   beginFailure: Failure | null = null
   commitFailure: Failure | null = null
   /** True: commits wait for `settle()`. */
@@ -81,6 +83,7 @@ class MemoryTransaction implements Transaction {
   append(bytes: Buffer, start: number, end: number): boolean {
     this.#mustBeOpen()
     this.contentBytes += end - start
+    this.#owner.appendBytesPeak = Math.max(this.#owner.appendBytesPeak, end - start)
     this.#owner.contentBytesPeak = Math.max(this.#owner.contentBytesPeak, this.contentBytes)
     if (this.#owner.keep) this.#chunks.push(Buffer.from(bytes.subarray(start, end)))
     if (this.#owner.full) this.#owner.wait(this)

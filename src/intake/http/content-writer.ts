@@ -4,6 +4,9 @@ import type { Transaction } from '../../ports/submissions.ts'
 import { ContentScanner, type ContentSink } from '../smtp/content.ts'
 import { sliceBytes } from './limits.ts'
 
+/** As much as a read of a socket brings, by which the spool's stages are measured. */
+const stepBytes = 65_536
+
 export class ContentWriter implements ContentSink {
   /** What it has seen of the content. */
   readonly scanner = new ContentScanner(this, false)
@@ -17,11 +20,14 @@ export class ContentWriter implements ContentSink {
 
   async write(pieces: Iterable<Buffer>): Promise<void> {
     for (const piece of pieces) {
-      this.scanner.scan(piece, 0, piece.length)
-      if (this.#full) await this.#drained()
-      if (this.#sliceBytes < sliceBytes.value) continue
-      this.#sliceBytes = 0
-      await nextTurn()
+      // A text is one piece of up to http.body_size_max, and the spool asks for a pause only between two calls.
+      for (let start = 0; start < piece.length; start += stepBytes) {
+        this.scanner.scan(piece, start, Math.min(start + stepBytes, piece.length))
+        if (this.#full) await this.#drained()
+        if (this.#sliceBytes < sliceBytes.value) continue
+        this.#sliceBytes = 0
+        await nextTurn()
+      }
     }
     this.#transaction.onDrain = null
   }
@@ -36,10 +42,3 @@ export class ContentWriter implements ContentSink {
     this.#full = false
   }
 }
-
-/** Pieces of at most this size, so that no single one keeps the thread for long. */
-export function* slices(bytes: Buffer, start: number, end: number): Generator<Buffer, void> {
-  for (let at = start; at < end; at += pieceBytes) yield bytes.subarray(at, Math.min(end, at + pieceBytes))
-}
-
-const pieceBytes = 65_536

@@ -17,7 +17,6 @@ import { readableText } from '../../standards/mime/encoded-words.ts'
 import { contentLineBytesMax, headerBytesMax, headerFieldsMax, receivedFieldsMax } from '../smtp/limits.ts'
 import { dateField, messageIdField } from '../trace.ts'
 import { type Address, distinct, readAddress, readAddresses, shownAddress } from './addresses.ts'
-import { slices } from './content-writer.ts'
 import { checkEnvelope, type Draft } from './hand-over.ts'
 import { subjectCharactersMax } from './limits.ts'
 import { readOptions } from './options.ts'
@@ -163,5 +162,5 @@ function* pieces(content: Buffer, ranges: Kept['ranges']): Generator<Buffer, voi
   }
   // A header without a body has no empty line: what goes out has one.
   if (!emptyLineAt(content, end)) yield crlf
-  yield* slices(content, end, content.length)
+  yield content.subarray(end)
 }

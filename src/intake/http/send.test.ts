@@ -207,6 +207,24 @@ test('content goes to the spool at its own pace', async (t) => {
   assert.ok(rig.spool.contentBytesPeak > 160_000)
 })
 
+test('a long text goes to the spool in pieces, and waits for it', async (t) => {
+  const rig = await startHttpRig(t, { bodyBytesMax: 8_000_000 })
+  rig.spool.full = true
+  const text = 'It takes its time to store this.\n'.repeat(150_000)
+  const posting = rig.post({ ...goodEmail, text })
+  await condition(() => rig.spool.open === 1)
+  assert.ok(
+    rig.spool.contentBytesPeak < 80_000,
+    `${rig.spool.contentBytesPeak} bytes were forced on a spool that was full`,
+  )
+  rig.spool.drain()
+  const answer = await posting
+  assert.equal(answer.status, 202, answer.text)
+  assert.ok(rig.spool.appendBytesPeak <= 65_536, `${rig.spool.appendBytesPeak} bytes in one piece`)
+  const { content } = await onlyMessage(rig)
+  assert.ok(content.toString('latin1').endsWith(text.replaceAll('\n', '\r\n')))
+})
+
 test('over TLS the Received field says HTTPS', async (t) => {
   const rig = await startHttpRig(t, {
     tls: fixtureTls,
