@@ -26,7 +26,17 @@ const words = {
   heldFrom: 8,
   count: 9,
 } as const
-const flags = { work: 0, done: 1, state: 2, freeMiB: 3, open: 4, freeHead: 5, freeTail: 6, count: 8 } as const
+const flags = {
+  work: 0,
+  done: 1,
+  state: 2,
+  freeMiB: 3,
+  open: 4,
+  freeHead: 5,
+  freeTail: 6,
+  settled: 7,
+  count: 8,
+} as const
 /** Per segment: segment number, salt, first batch, creation time, end of what came before. */
 const segmentFields = 5
 const nothingPinned = -1n
@@ -206,6 +216,15 @@ export class Channel {
   setOpen(): void {
     Atomics.store(this.flags, flags.open, 1)
     this.wakeOwner()
+  }
+
+  /** Whatever a start has found is on disk for good: before this a crash may forget what can be read. */
+  get settled(): boolean {
+    return Atomics.load(this.flags, flags.settled) === 1
+  }
+
+  setSettled(): void {
+    Atomics.store(this.flags, flags.settled, 1)
   }
 
   get freeBytes(): number {

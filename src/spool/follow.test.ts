@@ -180,3 +180,52 @@ test('a store that has read further than the log goes belongs to another spool',
     (error) => error instanceof PosthasteError && error.code === 'store_of_other_spool',
   )
 })
+
+test('who begins anew reads on behind the segments that are gone', () => {
+  const config = { ...smallSpool, checkpointAfterBytes: 64 * 1024 }
+  const rig = openRig({ followed: true, config })
+  rig.settle()
+  const accepted = new Set<string>()
+  const first = new Reader().follow(rig, new Map())
+  for (let i = 0; i < 600; i++) {
+    hand(rig, 0, 4_000, accepted)
+    rig.settle()
+    // Those of the first segments wait for days.
+    for (const number of rig.queue.numbers.slice(60)) settleOne(rig, number)
+    first.aim()
+    while (!first.step(1_000_000));
+    first.release(first.positions)
+    rig.spool.reclaim.tick()
+  }
+  assert.ok(rig.spool.reclaim.figures.reclaimed > 3)
+  for (const again of [rig, openRig({ disk: rig.disk, followed: true, config })]) {
+    again.settle()
+    const reader = new Reader()
+    const follower = reader.follow(again, new Map())
+    follower.aim()
+    while (!follower.step(10_000));
+    assert.equal(follower.behindBytes, 0)
+    assert.ok(reader.submissions.size < accepted.size)
+    for (const number of again.queue.numbers) assert.ok(reader.submissions.has(number), 'whoever waits is known')
+  }
+})
+
+test('nobody follows before what a start has found is written again', () => {
+  const disk = new SimulatedDisk()
+  const rig = openRig({ disk, followed: true })
+  rig.settle()
+  submit(rig, Buffer.from('a: b\r\n\r\nc\r\n'), () => {})
+  rig.clock.advance(5)
+  disk.withFaults({
+    before: (call) => {
+      if (call === 'sync') throw new Error('killed')
+    },
+  })
+  rig.pump()
+  disk.withFaults({})
+  const next = openRig({ disk, followed: true })
+  assert.equal(next.spool.recovery.rewritten, 1)
+  assert.ok(!canFollow(next.memory))
+  next.settle()
+  assert.ok(canFollow(next.memory))
+})

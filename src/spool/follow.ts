@@ -38,11 +38,13 @@ export interface FollowOptions {
   readonly checksum?: Checksum
 }
 
-/** Before this the ends of the logs are not known. */
+/** Before this the ends of the logs are not known, and a crash may forget what recovery has found and not yet written again. */
 export const canFollow = ({ channels, intakeLogs }: LogThreadMemory): boolean =>
   channels
     .map((memory) => new Channel(memory))
-    .every(({ name, begun }) => begun || !(name === outcomeLog || isIntakeBelow(name, intakeLogs)))
+    .every(
+      ({ name, begun, settled }) => (begun && settled) || !(name === outcomeLog || isIntakeBelow(name, intakeLogs)),
+    )
 
 const isIntakeBelow = (name: string, intakeLogs: number): boolean => {
   const log = mailLogNumber(name)
@@ -75,6 +77,8 @@ export class SpoolFollower {
       ),
       this.#outcomes,
     ]
+    // One that begins anew needs what the one before it had let go.
+    this.release(from)
   }
 
   /** What is on disk now is what `step` goes on to. */
@@ -237,7 +241,7 @@ class LogFollower {
   #fromFile(): void {
     const { segmentBytes } = this.channel
     const segment = Math.floor(this.position / segmentBytes)
-    if (this.#walk?.segment !== segment) this.#openWalk(segment)
+    if (this.#walk?.segment !== segment && !this.#openWalk(segment)) return this.#goOnBehind(segment)
     const step = (this.#walk as OpenWalk).batches.next()
     if (step.done === true) {
       this.close()
@@ -248,7 +252,7 @@ class LogFollower {
     } else if ('header' in step.value) this.#takeBatch(step.value)
     else {
       this.#nextBatch = null
-      this.position = Math.max(this.position, step.value.position + step.value.bytes)
+      this.#passTo(Math.max(this.position, step.value.position + step.value.bytes))
     }
   }
 
@@ -258,24 +262,44 @@ class LogFollower {
     const actions: (() => void)[] = []
     this.#take(bytes, batchHeaderBytes, header.records, actions)
     for (const act of actions) act()
-    this.position = position + header.spanBytes
     this.#nextBatch = header.batch + 1
+    this.#passTo(position + header.spanBytes)
     if (this.position >= this.#goesOnAt && this.#isInWindow()) this.close()
   }
 
-  #openWalk(segment: number): void {
+  #passTo(position: number): void {
+    this.position = position
+    // A batch may end with its segment, and the next one may be gone, or was never begun.
+    if (position % this.channel.segmentBytes === 0) this.#skipWhatIsGone()
+  }
+
+  /** False when the segment is gone. */
+  #openWalk(segment: number): boolean {
     this.close()
     const { disk, checksum } = this.#options
-    const path = `${spoolRoot}/${this.channel.name}/${segmentFileName(segment)}`
-    const file = disk.open(path, 'read')
+    const file = openIfThere(disk, `${spoolRoot}/${this.channel.name}/${segmentFileName(segment)}`)
+    if (file === null) return false
     const header = readHeaderOf(file)
     if (header?.segment !== segment) {
       file.close()
-      throw new Error(`${path} is not segment ${segment}`)
+      return false
     }
     const at = this.position % header.segmentBytes
     const known = this.#nextBatch !== null && at > segmentHeaderBytes ? { at, batch: this.#nextBatch } : undefined
     this.#walk = { segment, file, batches: batchesOf({ file, header, checksum }, 0, known) }
+    return true
+  }
+
+  /** Nobody needed it any more, or it is damaged: its file has another segment's name by now, or is not there. */
+  #goOnBehind(segment: number): void {
+    const { name, segmentBytes } = this.channel
+    const { segments } = openLogFiles(this.#options.disk, `${spoolRoot}/${name}`)
+    const next = segments.find(({ header }) => header.segment > segment)?.header.segment
+    this.#nextBatch = null
+    const to = next === undefined ? Number.POSITIVE_INFINITY : next * segmentBytes
+    // Never past what is on disk: the next one may have a header and nothing else.
+    this.position = Math.min(to, Math.max(this.position, this.#end))
+    this.#skipWhatIsGone()
   }
 
   /** Goes on where there is something: segments may be gone, or were never begun. */
@@ -287,6 +311,15 @@ class LogFollower {
     if (next === segment) return
     if (next !== undefined) this.position = next * segmentBytes
     else if (Number.isFinite(this.#goesOnAt)) this.position = this.#goesOnAt
+  }
+}
+
+function openIfThere(disk: Disk, path: string): DiskFile | null {
+  try {
+    return disk.open(path, 'read')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
   }
 }
 

@@ -258,6 +258,7 @@ class OpenSpool implements Spool {
     if (!this.#moved) {
       for (const { rewrite } of this.#rewrites) this.#options.queue.relocateAll(rewrite.moved)
       this.#moved = true
+      for (const channel of this.channels) channel.setSettled()
     }
     return true
   }
