@@ -6,6 +6,7 @@ import type { Failure } from '../../src/model/failures.ts'
 import type { QueueRow } from '../../src/model/queue.ts'
 import { noFacts, type SubmissionHead } from '../../src/model/submission.ts'
 import type { Disk } from '../../src/ports/disk.ts'
+import type { QueueSink, QueueSource } from '../../src/ports/queue.ts'
 import { isFailure } from '../../src/ports/submissions.ts'
 import {
   type Arrival,
@@ -77,6 +78,8 @@ export function openRig(
     onPins?: (pins: SpoolPins) => void
     /** A reader of events reads along: `memory` is for it. */
     followed?: boolean
+    /** In the place of `rig.queue`, which then stays empty. */
+    makeQueue?: (pins: SpoolPins) => QueueSource & QueueSink
   } = {},
 ): SpoolRig {
   const disk = options.disk ?? new SimulatedDisk()
@@ -90,6 +93,7 @@ export function openRig(
   const pins = new SpoolPins(memory.channels)
   options.onPins?.(pins)
   const queue = new QueueRig(pins)
+  const otherQueue = options.makeQueue?.(pins)
   const seen: SpoolRig['seen'] = []
   const spool = openSpool({
     disk,
@@ -98,11 +102,11 @@ export function openRig(
     clock,
     random,
     pins,
-    queue,
+    queue: otherQueue ?? queue,
     intakeHere,
     onArrival: (arrival) => {
       seen.push(arrival)
-      queue.arrive(arrival)
+      if (otherQueue === undefined) queue.arrive(arrival)
       options.onArrival?.(arrival)
     },
     ...(options.checksum && { checksum: options.checksum }),
