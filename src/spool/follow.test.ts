@@ -202,6 +202,7 @@ test('who begins anew reads on behind the segments that are gone', () => {
     again.settle()
     const reader = new Reader()
     const follower = reader.follow(again, new Map())
+    follower.release(follower.positions)
     follower.aim()
     while (!follower.step(10_000));
     assert.equal(follower.behindBytes, 0)

@@ -77,8 +77,6 @@ export class SpoolFollower {
       ),
       this.#outcomes,
     ]
-    // One that begins anew needs what the one before it had let go.
-    this.release(from)
   }
 
   /** What is on disk now is what `step` goes on to. */
