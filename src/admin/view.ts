@@ -80,7 +80,7 @@ export interface EngineStatus {
   readonly sandbox: boolean
   readonly uptimeMs: number
   readonly state: 'starting' | 'ready' | 'draining' | 'degraded'
-  /** Why the state is not `ready`; empty when it is. */
+  /** Why the state is not `ready`, and what else an operator must know. */
   readonly reasons: readonly string[]
   readonly rates: {
     readonly acceptedPerSecond1m: number

@@ -3,12 +3,15 @@ import type { DirectoryView, EngineStatus, EngineView, SandboxStoreView } from '
 import type { Config } from '../config/config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { uuidBytes, uuidTimeMs } from '../kernel/ids.ts'
+import { PosthasteError } from '../kernel/errors.ts'
 import { dayMs, secondMs } from '../kernel/units.ts'
 import type { Disk } from '../ports/disk.ts'
+import { type MessageRecord, StoreUnavailable } from '../ports/message-store.ts'
 import { statSpool } from '../spool/spool.ts'
 import type { EngineFigures } from './exchange.ts'
 import { noTotals } from './figures.ts'
 import { describeMessage } from './message-view.ts'
+import type { RunningThread } from './mail-threads.ts'
 import { metricsOf } from './metrics.ts'
 import { CpuShares, Rates } from './rates.ts'
 import type { StoreClient } from './store-client.ts'
@@ -29,7 +32,7 @@ export interface ViewOptions {
 }
 
 export function createView(options: ViewOptions): EngineView {
-  const { config, supervisor, store, directory, clock } = options
+  const { config, supervisor, directory, clock } = options
   const startedMs = clock.monotonicMs()
   const rates = new Rates()
   const sample = (): void => {
@@ -52,7 +55,7 @@ export function createView(options: ViewOptions): EngineView {
         sandbox: config.sandbox,
         uptimeMs: Math.round(clock.monotonicMs() - startedMs),
         state: supervisor.state,
-        reasons: supervisor.health().reasons,
+        reasons: [...supervisor.health().reasons, ...storeReasons(supervisor.workers())],
         rates: rates.perSecond(),
         totals: { ...(figures?.totals ?? noTotals()), refused: figures?.intake['messagesRefused'] ?? 0 },
         queue: describeQueue(figures, clock.nowMs()),
@@ -67,11 +70,32 @@ export function createView(options: ViewOptions): EngineView {
     async message(id) {
       const bytes = uuidBytes(id)
       if (bytes === null) return null
-      const found = await store.findAny(id)
+      const found = await findAny(options, id)
       if (found !== null) return describeMessage(found, options.tenantName(found.tenant))
       return uuidTimeMs(bytes) < clock.nowMs() - config.store.retentionDays * dayMs ? { expired: true } : null
     },
     metrics: async () => metricsOf(await supervisor.figures(), supervisor, startedMs, clock),
+  }
+}
+
+/** What no health check says, because mail is accepted all the same, until the disk is full. */
+export function storeReasons(workers: readonly Pick<RunningThread, 'name' | 'state' | 'restarts'>[]): string[] {
+  const events = workers.find(({ name }) => name === 'events')
+  if (events === undefined || events.state === 'running' || events.restarts === 0) return []
+  return [
+    `the message store is not kept: its thread has died ${events.restarts} times, and the log has the reason. Nobody learns what became of messages, and the spool grows until it works again.`,
+  ]
+}
+
+async function findAny({ store, config }: ViewOptions, id: string): Promise<MessageRecord | null> {
+  const code = 'store_unavailable'
+  if (!config.store.enabled)
+    throw new PosthasteError(code, 'no message store is kept', 'Set store.enabled to true to have one.')
+  try {
+    return await store.findAny(id)
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error
+    throw new PosthasteError(code, error.message, 'Ask again; "posthaste status" tells when the store is far behind.')
   }
 }
 

@@ -56,6 +56,7 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ['directory_busy', 503],
   ['directory_closed', 503],
   ['link_not_mailed', 503],
+  ['store_unavailable', 503],
 ])
 const statusOfEnding: readonly (readonly [ending: string, status: number])[] = [
   ['_unknown', 404],
