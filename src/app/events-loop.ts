@@ -121,8 +121,6 @@ class EventsLoop {
       this.#setAside(error)
       this.#follower = this.#follow()
     }
-    // The logs are wanted from here on, which is further back than before if a file of the store was set aside.
-    this.#follower.release(this.#follower.positions)
     for (const log of this.#logs) this.#desk.gone(ownerBefore(log), log)
     this.#look()
   }
