@@ -97,7 +97,8 @@ async function runLives(world: World): Promise<void> {
         life.reader?.die(() => {})
         return
       }
-      if (life.begun) dieInsideACall(life, disk, world)
+      if (life.begun && world.random.fraction() < 0.15) stopInOrder(life)
+      else if (life.begun) dieInsideACall(life, disk, world)
       await turn()
     } catch (error) {
       life.reader?.die(() => {})
@@ -307,6 +308,16 @@ function replaceReader(life: Life, world: World): void {
   world.figures.readersDied += 1
   life.reader?.die(() => world.store.killed())
   life.reader = readerOf(life, world)
+}
+
+/** What was on its way is thrown away: receivers that have taken it may get it twice, which is not the question here. */
+function stopInOrder({ rig, reader }: Life): void {
+  rig.settle()
+  rig.spool.outcomes.mark('stopped')
+  rig.spool.reclaim.request()
+  rig.settle()
+  reader?.reachNow()
+  reader?.sync()
 }
 
 /** Between two calls to the disk, or two lines of the store's. */
