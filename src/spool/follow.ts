@@ -77,6 +77,8 @@ export class SpoolFollower {
       ),
       this.#outcomes,
     ]
+    // One that begins anew, because files of its store were set aside, needs what the one before it had let go.
+    this.release(this.positions)
   }
 
   /** What is on disk now is what `step` goes on to. */

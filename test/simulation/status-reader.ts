@@ -46,7 +46,6 @@ export class StatusReader {
       },
       onOutcome: (number, outcome) => this.#table.outcome(number, outcome),
     })
-    this.#follower.release(this.#follower.positions)
   }
 
   /** Nobody asks; it reads some of what is there. */
