@@ -25,7 +25,7 @@ export function fitDescriptors(
   const reserved = descriptorsReserved.value + deliverThreads * descriptorsPerDeliverThread.value
   // In the sandbox both ends of a delivery are ours.
   const out = config.delivery.connectionsMax * (config.sandbox ? 2 : 1)
-  const wanted = config.smtp.connectionsMax + httpConnectionsMax(config) + out
+  const wanted = config.smtp.connectionsMax + httpConnections(config) + out
   if (limit === null || wanted + reserved <= limit) return { config, warning: null }
   const share = Math.max(0, limit - reserved) / wanted
   const smtpMax = Math.max(10, Math.floor(config.smtp.connectionsMax * share))
@@ -45,4 +45,4 @@ export function fitDescriptors(
 }
 
 /** Without listeners there are none. */
-export const httpConnectionsMax = ({ http }: Config): number => (http.listeners.length === 0 ? 0 : http.connectionsMax)
+export const httpConnections = ({ http }: Config): number => (http.listeners.length === 0 ? 0 : http.connectionsMax)

@@ -9,6 +9,7 @@ import { condition } from '../../test/support/condition.ts'
 import { sandboxConfig } from '../config/config.ts'
 import { makeSpoolMemory } from '../spool/spool.ts'
 import { runEventsThread } from './events-loop.ts'
+import { makeHand } from './hand.ts'
 import { storeAsksMax } from './limits.ts'
 import type { FromStore, ToStore } from './store-wire.ts'
 
@@ -18,7 +19,7 @@ test('while nobody can be answered, as many questions wait as one thread may ask
   const { config } = sandboxConfig(directory, { smtpPort: 0, managementPort: 0 })
   // Logs that nobody has begun: where they end is not known.
   const memory = makeSpoolMemory(new SimulatedDisk(), config.spool, 1, true)
-  const thread = await runEventsThread({ config, memory, clients: [] }, () => {})
+  const thread = await runEventsThread({ config, memory, clients: [], hand: makeHand(), leftOut: [] }, () => {})
   const { port1, port2 } = new MessageChannel()
   t.after(() => port1.close())
   void thread.hear?.({ kind: 'client', owner: 'intake-0', port: port2 })

@@ -37,8 +37,13 @@ interface Waiting {
   readonly question: StoreQuestion
 }
 
-export async function runEventsThread(data: EventsThreadData, log: ThreadLog): Promise<ServingThread> {
-  const loop = new EventsLoop(data, log)
+/** @param openStore tests break one there */
+export async function runEventsThread(
+  data: EventsThreadData,
+  log: ThreadLog,
+  openStore: typeof openMessageStore = openMessageStore,
+): Promise<ServingThread> {
+  const loop = new EventsLoop(data, log, openStore)
   return {
     addresses: [],
     recovery: null,
@@ -54,6 +59,8 @@ class EventsLoop {
   #table: MessageTable
   #follower: SpoolFollower | null = null
   readonly #desk: ClaimDesk
+  readonly #hand: Float64Array
+  readonly #openStore: typeof openMessageStore
   /** Came since the last aim, and since the one before. */
   #asked: Waiting[] = []
   #aimedFor: Waiting[] = []
@@ -62,9 +69,11 @@ class EventsLoop {
   #syncedMs = systemClock.monotonicMs()
   #prunedMs = 0
 
-  constructor(data: EventsThreadData, log: ThreadLog) {
+  constructor(data: EventsThreadData, log: ThreadLog, openStore: typeof openMessageStore) {
     this.#data = data
+    this.#openStore = openStore
     this.#log = log
+    this.#hand = new Float64Array(data.hand)
     this.#table = this.#open()
     const numbers = new OwnerNumbers()
     const claims = new Claims({
@@ -101,7 +110,7 @@ class EventsLoop {
 
   #open(): MessageTable {
     const { dataDirectory, store } = this.#data.config
-    return openMessageStore({
+    return this.#openStore({
       directory: join(dataDirectory, 'store'),
       clock: systemClock,
       random: systemRandom,
@@ -135,9 +144,25 @@ class EventsLoop {
       disk: openDisk(this.#data.config.dataDirectory),
       memory: this.#data.memory,
       from: this.#table.positions,
-      onSubmission: (number, submission, facts) => this.#table.submission(number, submission, facts),
-      onOutcome: (number, outcome) => this.#table.outcome(number, outcome),
+      onSubmission: (number, submission, facts) =>
+        this.#take(number, () => this.#table.submission(number, submission, facts)),
+      onOutcome: (number, outcome) => this.#take(number, () => this.#table.outcome(number, outcome)),
     })
+  }
+
+  /** A record over which threads have died is left out: the store lacks a message, and the logs can go. */
+  #take(number: number, take: () => void): void {
+    if (this.#data.leftOut.includes(number)) return
+    const hand = this.#hand
+    hand[0] = number
+    try {
+      take()
+    } catch (error) {
+      // The disk is nobody's fault.
+      if (error instanceof PosthasteError) hand[0] = 0
+      throw error
+    }
+    hand[0] = 0
   }
 
   /** Numbers of the spool that it was made from mean other messages in this one. */

@@ -57,6 +57,9 @@ export interface EventsThreadData {
   readonly memory: LogThreadMemory
   /** Names of the threads that may hold keys of idempotency since before this one began. */
   readonly clients: readonly string[]
+  readonly hand: SharedArrayBuffer
+  /** Numbers of messages that the store cannot take. */
+  readonly leftOut: readonly number[]
 }
 
 export interface LogThreadData {

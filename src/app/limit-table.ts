@@ -18,7 +18,7 @@ import { signLimits } from '../sign/sign.ts'
 import { spoolLimits } from '../spool/spool.ts'
 import * as standardsLimits from '../standards/limits.ts'
 import { tenancyLimits } from '../tenancy/tenancy.ts'
-import { httpConnectionsMax } from './descriptors.ts'
+import { httpConnections } from './descriptors.ts'
 import * as appLimits from './limits.ts'
 
 /** On the way of a message, then what stands beside it. */
@@ -110,7 +110,7 @@ function memory(config: Config): LimitTotal {
         intakeLogs(config),
         4 * Math.max(httpLimits.sharedBytesMin.value, 2 * http.bodyBytesMax),
       ),
-      part('API: a header under way', httpConnectionsMax(config), httpLimits.headerBytesMax.value),
+      part('API: a header under way', httpConnections(config), httpLimits.headerBytesMax.value),
       part('deliveries: content on its way out', delivery.connectionsMax, outgoingBytes),
       part('deliveries: a reply under way', delivery.connectionsMax, replyBytes),
       part('sites', routeLimits.sitesMax.value, 600),
@@ -144,7 +144,7 @@ function openFiles(config: Config): LimitTotal {
     unit: 'files',
     parts: [
       part('clients by SMTP', smtp.connectionsMax, 1),
-      part('clients by HTTP', httpConnectionsMax(config), 1),
+      part('clients by HTTP', httpConnections(config), 1),
       // In the sandbox both ends of a delivery are ours.
       part('deliveries', delivery.connectionsMax, sandbox ? 2 : 1),
       part(

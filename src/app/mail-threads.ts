@@ -78,6 +78,8 @@ export class MailThreads {
   /** What intake threads must know, also those that are started later. */
   #fullness: Fullness | null = null
   #ending = false
+  /** By number of the message, how often the events thread died over it. */
+  readonly #storeStrikes = new Map<number, number>()
   /** Threads that ask the message store, and hold keys of idempotency. A name is never given twice. */
   readonly #clients = new Map<string, Thread>()
 
@@ -281,9 +283,12 @@ export class MailThreads {
   #hireEvents(): Thread {
     const { config, layout, store } = this.#options
     if (layout.intake === 0) this.#clients.set('scheduler', this.#scheduler)
-    const data = { config, memory: this.#memory, clients: [...this.#clients.keys()] }
+    const hand = makeHand()
+    const leftOut = [...this.#storeStrikes].filter(([, times]) => times >= 2).map(([number]) => number)
+    const data = { config, memory: this.#memory, clients: [...this.#clients.keys()], hand, leftOut }
     const thread = this.#hire('events', 'events', data, (error) => {
       this.#died('events', error)
+      this.#strikeStore(messageInHand(hand))
       this.#events.died(0)
     })
     this.#endIfUnable(thread)
@@ -292,6 +297,14 @@ export class MailThreads {
     thread.post({ kind: 'client', owner: 'main', port: port2 }, [port2])
     store.attach(port1)
     return thread
+  }
+
+  /** The store died over this message: the second time it does without it. */
+  #strikeStore(submission: number): void {
+    if (submission === 0) return
+    const times = (this.#storeStrikes.get(submission) ?? 0) + 1
+    this.#storeStrikes.set(submission, times)
+    this.#options.log.error({ submission, times }, 'the message store cannot take this message')
   }
 
   #connect(events: Thread, owner: string, client: Thread): void {

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { seededRandom } from '../kernel/random.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import type { Outcome } from '../model/outcome.ts'
+import { valueOf } from '../model/submission.ts'
 import { headFor, openRig, smallSpool, type SpoolRig, submit } from '../../test/support/spool-rig.ts'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
 import { canFollow, SpoolFollower } from './spool.ts'
@@ -230,4 +231,37 @@ test('nobody follows before what a start has found is written again', () => {
   assert.ok(!canFollow(next.memory))
   next.settle()
   assert.ok(canFollow(next.memory))
+})
+
+test('behind a stretch that is damaged the follower goes on where recovery does', () => {
+  const disk = new SimulatedDisk()
+  const rig = openRig({ disk, followed: true })
+  rig.settle()
+  const accepted = new Set<string>()
+  for (let i = 0; i < 60; i++) {
+    hand(rig, 0, 4_000, accepted)
+    rig.settle()
+  }
+  // One batch in the middle of the first segment, and the last one in it: only the next segment's header proves that it was there.
+  const path = 'spool/intake-0/00000001.seg'
+  const file = disk.open(path, 'write')
+  const last = Math.max(
+    ...rig.seen.filter(({ place }) => valueOf(place) < 2 * smallSpool.segmentBytes).map(({ place }) => valueOf(place)),
+  )
+  for (const position of [valueOf(rig.seen[3]?.place ?? 0), last])
+    file.writeAt(Buffer.alloc(64, 120), 0, 64, (position % smallSpool.segmentBytes) + 100)
+  file.dataSync()
+  file.close()
+
+  const again = openRig({ disk, followed: true })
+  again.settle()
+  const reader = new Reader()
+  const follower = reader.follow(again, new Map())
+  follower.aim()
+  while (!follower.step(1_000_000));
+  assert.equal(reader.submissions.size, 58)
+  assert.deepEqual(
+    [...reader.submissions.keys()].sort((a, b) => a - b),
+    again.queue.numbers.toSorted((a, b) => a - b),
+  )
 })

@@ -137,7 +137,9 @@ interface OpenWalk {
 class LogFollower {
   readonly channel: Channel
   readonly #options: LogFollowerOptions
-  /** Segments of former lives, rising. */
+  /** Segments on disk at the beginning, rising, each with what its header says was on disk of those before it. */
+  readonly #found: readonly { readonly segment: number; readonly previousEnd: number }[]
+  /** Those of former lives. */
   readonly #former: readonly number[]
   /** Where the log goes on in this life; Infinity when nobody writes it. */
   readonly #goesOnAt: number
@@ -153,8 +155,9 @@ class LogFollower {
     this.channel = channel
     this.#goesOnAt = channel.begun ? channel.beganAt : Number.POSITIVE_INFINITY
     if (channel.begun && from > channel.committedTo) throw foreign(channel.name)
-    this.#former = openLogFiles(disk, `${spoolRoot}/${channel.name}`)
-      .segments.map(({ header }) => header.segment)
+    this.#found = openLogFiles(disk, `${spoolRoot}/${channel.name}`).segments.map(({ header }) => header)
+    this.#former = this.#found
+      .map(({ segment }) => segment)
       .filter((segment) => segment * channel.segmentBytes < this.#goesOnAt)
     this.position = from
     this.#target = from
@@ -286,8 +289,13 @@ class LogFollower {
     }
     const at = this.position % header.segmentBytes
     const known = this.#nextBatch !== null && at > segmentHeaderBytes ? { at, batch: this.#nextBatch } : undefined
-    this.#walk = { segment, file, batches: batchesOf({ file, header, checksum }, 0, known) }
+    this.#walk = { segment, file, batches: batchesOf({ file, header, checksum }, this.#provenBehind(segment), known) }
     return true
+  }
+
+  /** A gap before this position is damage, and mail may follow it; behind it, the end. As recovery has it. */
+  #provenBehind(segment: number): number {
+    return this.#found.find((found) => found.segment > segment)?.previousEnd ?? 0
   }
 
   /** Nobody needed it any more, or it is damaged: its file has another segment's name by now, or is not there. */

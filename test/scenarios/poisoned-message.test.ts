@@ -1,4 +1,6 @@
 /** One message over which the thread that delivers it dies, every time: the mail of all others goes on. */
+import { StoreClient } from '../../src/app/store-client.ts'
+import { systemClock } from '../../src/kernel/clock.ts'
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +19,10 @@ import { noTenants } from '../support/no-tenants.ts'
 
 const poisoned = new URL('../support/poisoned-thread.ts', import.meta.url)
 
+const poisonedStore = new URL('../support/poisoned-store.ts', import.meta.url)
+
 interface World {
+  readonly store: StoreClient
   readonly config: Config
   readonly alarms: string[]
   readonly received: () => readonly string[]
@@ -35,14 +40,17 @@ async function build(t: TestContext, layout: Layout): Promise<World> {
   const alarms: string[] = []
   const log = { error: (_: unknown, text: string) => alarms.push(text), fatal() {}, warn() {}, info() {}, debug() {} }
   const sandboxSink = { address: '127.0.0.1', port: receiver.port }
-  const entries = { deliver: poisoned, scheduler: poisoned }
+  const entries = { deliver: poisoned, scheduler: poisoned, events: poisonedStore }
+  const store = new StoreClient(systemClock)
   return {
     config,
+    store,
     alarms,
     received: () => receiver.received.map(({ envelope }) => envelope.from),
     supervisor: () => {
       const supervisor = new Supervisor({
         ...noTenants(),
+        store,
         config,
         layout,
         log: log as unknown as Log,
@@ -110,4 +118,22 @@ test('on the scheduler’s thread: the process ends twice, and the third one set
   await third.stop(5_000)
   assert.ok(outcomes(world).every((outcome) => outcome === 'deferred 4.3.0 set aside'))
   assert.deepEqual(world.received(), ['me@example.com'])
+})
+
+test('a message that the store dies over is delivered, is left out of the store with an alarm, and hides no other', async (t) => {
+  const world = await build(t, { intake: 1, deliver: 1 })
+  const supervisor = world.supervisor()
+  await supervisor.start()
+  await mail(supervisor, 'unstorable@example.com')
+  await mail(supervisor, 'me@example.com')
+  await until(10_000, 'all of it is delivered', () => world.received().length === 2)
+  const ids = new Map<string, string>()
+  dumpSpool(openDisk(world.config.dataDirectory), ({ submission }) => ids.set(submission.returnPath, submission.id))
+  const statusOf = async (from: string): Promise<string | null> =>
+    (await world.store.findAny(ids.get(from) ?? ''))?.status ?? null
+  await until(20_000, 'the other is found', async () => (await statusOf('me@example.com')) === 'delivered')
+  assert.equal(await statusOf('unstorable@example.com'), null)
+  assert.equal(world.alarms.filter((text) => text === 'the message store cannot take this message').length, 2)
+  assert.equal(supervisor.workers().find(({ name }) => name === 'events')?.restarts, 2)
+  await supervisor.stop(5_000)
 })
