@@ -244,7 +244,7 @@ test('behind a stretch that is damaged the follower goes on where recovery does'
   }
   // One batch in the middle of the first segment, and the last one in it: only the next segment's header proves that it was there.
   const path = 'spool/intake-0/00000001.seg'
-  const file = disk.open(path, 'write')
+  const file = disk.open(path)
   const last = Math.max(
     ...rig.seen.filter(({ place }) => valueOf(place) < 2 * smallSpool.segmentBytes).map(({ place }) => valueOf(place)),
   )
