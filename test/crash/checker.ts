@@ -128,7 +128,7 @@ function wrongHeaders({ receivedHeaders, stored }: Evidence): string[] {
  * that their outcome still waited for its commit. The latter are counted by what arrived in that time. It ends with the last arrival, not with
  * the kill: the mail never ceases, so when nothing arrives the machine or its disk stands still, and the commit with it.
  */
-function duplicatesAllowed({ received, killsAtMs, inFlightMax, outcomeMsMax }: Evidence): number[] {
+function duplicatesAllowed({ received, killsAtMs, inFlightMax, outcomeMsMax }: DuplicateEvidence): number[] {
   const times = received.map(({ receivedMs }) => receivedMs).sort((a, b) => a - b)
   return killsAtMs.map((killMs) => {
     const before = lowerBound(times, killMs + 1)
@@ -136,7 +136,17 @@ function duplicatesAllowed({ received, killsAtMs, inFlightMax, outcomeMsMax }: E
   })
 }
 
-function judgeDuplicates(evidence: Evidence, complain: (what: string, names: string[]) => void): DuplicateFigures {
+/** What arrived, and what may have made it arrive twice. */
+export interface DuplicateEvidence extends Pick<Evidence, 'killsAtMs' | 'inFlightMax' | 'outcomeMsMax'> {
+  readonly received: readonly Copy[]
+}
+
+type Copy = Pick<ReceivedRecord, 'id' | 'rcpt' | 'receivedMs' | 'replyLost'>
+
+export function judgeDuplicates(
+  evidence: DuplicateEvidence,
+  complain: (what: string, names: readonly string[]) => void,
+): DuplicateFigures {
   const { killsAtMs } = evidence
   const allowed = duplicatesAllowed(evidence)
   const perKill = killsAtMs.map(() => 0)
@@ -181,8 +191,8 @@ function judgeDuplicates(evidence: Evidence, complain: (what: string, names: str
 
 const socketMsMax = 100
 
-function copiesByKey(received: readonly ReceivedRecord[]): ReceivedRecord[][] {
-  const byKey = new Map<string, ReceivedRecord[]>()
+function copiesByKey(received: readonly Copy[]): Copy[][] {
+  const byKey = new Map<string, Copy[]>()
   for (const copy of received) {
     const copies = byKey.get(keyOf(copy))
     if (copies === undefined) byKey.set(keyOf(copy), [copy])

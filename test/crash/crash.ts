@@ -1,6 +1,8 @@
 /**
  * `npm run crash [-- --kills 100 --rate 500 --seconds-between 0.3..1.5 --seed N]`: kill -9 of the whole process group under load, again and again,
- * and the accounting afterwards. With --threads only threads are ended, one that delivers and one that accepts in turn (threads.ts). Exit code 1, the seed and the evidence when something was lost, changed or doubled without a reason.
+ * and the accounting afterwards. With --threads only threads are ended, one that delivers and one that accepts in turn (threads.ts). With
+ * --idempotency clients race for keys, through kills of the whole and then of single threads (idempotency.ts, keyed-threads.ts). Exit code 1, the seed
+ * and the evidence when something was lost, changed or doubled without a reason.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,33 +10,44 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemRandom } from '../../src/kernel/random.ts'
 import { formatBytes } from '../../src/kernel/units.ts'
+import { type IdempotencyResult, runIdempotency } from './idempotency.ts'
+import { type KeyedThreadsResult, runKeyedThreads } from './keyed-threads.ts'
 import { type CrashResult, runCrashes } from './run.ts'
 import { runThreadKills, type ThreadKillResult } from './threads.ts'
 
-const usage = 'npm run crash -- [--kills 100] [--rate 500] [--seconds-between 0.3..1.5] [--seed NUMBER] [--threads]'
+const usage = `npm run crash -- [--kills 100] [--rate 500] [--seconds-between 0.3..1.5] [--seed NUMBER] [--threads]
+npm run crash -- --idempotency [--keys 10000] [--kills 20] [--seed NUMBER]`
 
-function readOptions(): {
-  kills: number
-  ratePerSecond: number
-  min: number
-  max: number
-  seed: number
-  threads: boolean
-} {
+interface Options {
+  readonly kills: number
+  readonly keys: number
+  readonly ratePerSecond: number
+  readonly min: number
+  readonly max: number
+  readonly seed: number
+  readonly what: 'all' | 'threads' | 'idempotency'
+}
+
+function readOptions(): Options {
   const { values } = parseArgs({
     options: {
-      kills: { type: 'string', default: '100' },
+      kills: { type: 'string' },
       rate: { type: 'string', default: '500' },
       threads: { type: 'boolean', default: false },
+      idempotency: { type: 'boolean', default: false },
+      keys: { type: 'string', default: '10000' },
       'seconds-between': { type: 'string', default: '0.3..1.5' },
       seed: { type: 'string', default: String(systemRandom.uint32() % 1_000_000) },
     },
   })
-  const [min, max = min] = values['seconds-between'].split('..').map(Number)
-  const options = { kills: Number(values.kills), ratePerSecond: Number(values.rate), seed: Number(values.seed) }
-  const numbers = [options.kills, options.ratePerSecond, options.seed, min ?? Number.NaN, max ?? Number.NaN]
-  if (!numbers.every((number) => Number.isFinite(number) && number >= 0) || options.kills < 1) throw new Error(usage)
-  return { ...options, min: min as number, max: max as number, threads: values.threads }
+  const [min = Number.NaN, max = min] = values['seconds-between'].split('..').map(Number)
+  const what = values.idempotency ? 'idempotency' : values.threads ? 'threads' : 'all'
+  const kills = Number(values.kills ?? (values.idempotency ? '20' : '100'))
+  const numbers = { kills, keys: Number(values.keys), ratePerSecond: Number(values.rate), seed: Number(values.seed) }
+  const options = { ...numbers, min, max, what } as const
+  const sound = [...Object.values(numbers), min, max].every((number) => Number.isFinite(number) && number >= 0)
+  if (!sound || kills < 1) throw new Error(usage)
+  return options
 }
 
 function figures(result: CrashResult): string {
@@ -50,6 +63,7 @@ unacknowledged     ${share(result.unacknowledgedDelivered)} were delivered all t
 duplicates         ${share(duplicates.total)}: ${share(duplicates.fromLostReplies)} after lost replies, ${share(duplicates.fromKills)} after kills
   per kill         at most ${duplicates.perKillMax}; allowed over all kills ${share(duplicates.allowed)}; oldest forgotten outcome ${Math.round(duplicates.forgottenMsMax)} ms
 recovery           median ${Math.round(median)} ms, at most ${Math.round(recoveryMs.at(-1) as number)} ms, from the start of the process to "ready"
+statuses           ${share(result.statuses.messages)} messages known in every life, asked ${share(result.statuses.questions)} times; none went back from an end
 SIGTERM            drained in ${Math.round(result.drainMs)} ms`
 }
 
@@ -66,10 +80,45 @@ thread replaced    ${line(result.replacedMs)}
 drained            in ${Math.round(result.drainMs)} ms`
 }
 
+function keyFigures(result: IdempotencyResult, threads: KeyedThreadsResult): string {
+  const { raced, duplicates } = result
+  const share = (count: number): string => count.toLocaleString('en-US')
+  return `race               ${share(raced.keys)} keys in ${(raced.ms / 1_000).toFixed(1)} s, the slowest took ${Math.round(raced.slowestMs)} ms; KiB per accepting thread: ${result.committed.map((bytes) => Math.round(bytes / 1_024)).join(' ')}
+keys               ${share(result.keys)}: ${share(result.accepted)} answers 202, ${share(result.conflicts)} of 409; ${share(result.hungUp)} requests of clients that hung up
+arrived            ${share(result.arrivals)}, of them ${share(duplicates.total)} the same message again after a kill, at most ${duplicates.perKillMax} per kill, allowed ${share(duplicates.allowed)}
+kills              ${result.kills}, ${result.killsOnArrival} of them as a message arrived whose clients had no answer
+  without answer   ${share(result.unansweredAtKills)} keys, ${share(result.arrivedUnanswered)} of them had arrived: committed, and nobody had been told
+statuses           ${share(result.statusesAsked)} asked by HTTP, all delivered
+threads' deaths    ${share(threads.keys)} keys: ${share(threads.accepted)} answers 202, ${share(threads.conflicts)} of 409, ${share(threads.refused)} of 503, ${share(threads.cut)} cut off; the slowest took ${Math.round(threads.slowestMs)} ms`
+}
+
+async function runKeys(): Promise<readonly string[]> {
+  const { keys, kills, seed } = options
+  const result = await runIdempotency({
+    directory: join(directory, 'kills'),
+    intakeThreads,
+    keys,
+    kills,
+    seed,
+    progress: console.log,
+  })
+  console.log('now single threads die')
+  const threadKills = Math.min(kills, keyedThreadKillsMax)
+  const threads = await runKeyedThreads({
+    directory: join(directory, 'threads'),
+    intakeThreads,
+    kills: threadKills,
+    seed,
+  })
+  console.log(keyFigures(result, threads))
+  return [...result.violations, ...threads.violations]
+}
+
 async function run(): Promise<readonly string[]> {
   const { kills, ratePerSecond, seed, min, max } = options
   const plan = { directory, kills, ratePerSecond, seed, secondsBetween: { min, max }, progress: console.log }
-  if (options.threads) {
+  if (options.what === 'idempotency') return runKeys()
+  if (options.what === 'threads') {
     const result = await runThreadKills({ ...plan, layout: { intake: 2, deliver: 2 }, untilEmpty: true })
     console.log(threadFigures(result))
     return result.violations
@@ -79,11 +128,15 @@ async function run(): Promise<readonly string[]> {
   return result.violations
 }
 
+/** On any number of cores: clients that race should meet in different threads. */
+const intakeThreads = 8
+/** The pause before a successor doubles with every death of one thread. */
+const keyedThreadKillsMax = 12
+
 const options = readOptions()
 const directory = mkdtempSync(join(tmpdir(), 'posthaste-crash-'))
-console.log(
-  `${options.kills} kills under ${options.ratePerSecond} messages a second, seed ${options.seed}, in ${directory}`,
-)
+const load = options.what === 'idempotency' ? `races for keys` : `${options.ratePerSecond} messages a second`
+console.log(`${options.kills} kills under ${load}, seed ${options.seed}, in ${directory}`)
 const violations: string[] = []
 try {
   violations.push(...(await run()))

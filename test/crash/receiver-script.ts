@@ -4,6 +4,9 @@ import type { ReceiverScript } from '../../src/sandbox/sandbox.ts'
 
 const politeDomains = 10
 
+/** Mail that only asks whether there is service; no ledger knows it. */
+export const probeUser = 'probe'
+
 /** Share of the mail that goes to each; the rest goes to the polite ones. */
 const trouble = [
   { domain: 'refuses.test', share: 0.01 },

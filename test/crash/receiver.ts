@@ -1,7 +1,6 @@
 /** Where the mail of a run goes whose engine is in the harness's own process: a process of its own, with a ledger, that tells of every probe. */
 import { openLedger, startReceiver } from '../../src/sandbox/sandbox.ts'
-import { receiverScript } from './receiver-script.ts'
-import { probeUser } from './run.ts'
+import { probeUser, receiverScript } from './receiver-script.ts'
 
 export interface ReceiverTask {
   readonly ledger: string

@@ -25,8 +25,9 @@ import { dumpSpool, fsckSpool, statSpool } from '../../src/spool/spool.ts'
 import { freePort } from '../support/engine.ts'
 import { launch, type Posthaste } from '../support/posthaste.ts'
 import { checkEvidence, type Evidence, type StoredRecipient, type Verdict } from './checker.ts'
-import { receiverScript } from './receiver-script.ts'
+import { probeUser, receiverScript } from './receiver-script.ts'
 import type { SourceTask } from './source.ts'
+import { type StatusFigures, Statuses } from './statuses.ts'
 
 export interface CrashPlan {
   readonly directory: string
@@ -48,6 +49,7 @@ export interface CrashResult extends Verdict {
   readonly spoolBytes: number
   /** Segments of the intake log that there have ever been, and that are left. */
   readonly segments: { readonly ever: number; readonly left: number }
+  readonly statuses: StatusFigures
 }
 
 /** One in so many kills comes during recovery, because that must be repeatable too. */
@@ -59,7 +61,9 @@ const emptyMsMax = 120_000
 const drainMsMax = 30_000
 export const connectionsPerSite = 20
 /** Its pace of 10 ms, one flush of both logs, and one sync of a checkpoint's new file or name, on a disk that others use too. */
-const outcomeMsMax = 100
+export const outcomeMsMax = 100
+/** When nothing is queued any more, the last outcomes are on disk so much later at the most, on a machine that others use too. */
+export const lastOutcomesMs = 1_000
 
 export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
   const world = await build(plan)
@@ -68,18 +72,22 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
     await world.stopSource()
     plan.progress('the source has stopped; waiting until the queue is empty')
     const empty = await queueBecomesEmpty(world.engine, plan.directory)
+    await sleep(lastOutcomesMs)
+    const statuses = await world.statuses.askAll(world.engine)
     const drainStartMs = performance.now()
     const exitCode = await world.engine.stop()
     const drainMs = performance.now() - drainStartMs
     await world.receiver.close()
     writeFileSync(join(plan.directory, 'kills.json'), JSON.stringify(world.killsAtMs))
-    const more: string[] = []
+    const more = [...world.statuses.violations]
+    if (empty && statuses.final < statuses.messages)
+      more.push(`nothing is queued, and ${statuses.messages - statuses.final} messages have no final status`)
     if (exitCode !== 0) more.push(`SIGTERM: exit code ${exitCode}, not 0 within ${drainMsMax / 1_000} s`)
     plan.progress('comparing the ledgers and the spool')
     const verdict = judge({ ...world, directory: plan.directory, inFlightMax: connectionsPerSite, outcomeMsMax }, more)
     if (empty && verdict.pending > 0)
       verdict.violations.push(`forgotten: nothing was queued, and ${verdict.pending} are pending in the spool`)
-    return { ...verdict, ...recovered, kills: world.killsAtMs.length, drainMs }
+    return { ...verdict, ...recovered, statuses, kills: world.killsAtMs.length, drainMs }
   } finally {
     await world.end()
   }
@@ -89,6 +97,7 @@ interface World {
   engine: Posthaste
   readonly receiver: Receiver
   readonly receivedHeaders: Map<string, Set<string>>
+  readonly statuses: Statuses
   readonly killsAtMs: number[]
   start(): void
   stopSource(): Promise<void>
@@ -103,10 +112,14 @@ async function build(plan: CrashPlan): Promise<World> {
   const { directory, seed } = plan
   mkdirSync(directory, { recursive: true })
   const receivedHeaders = new Map<string, Set<string>>()
+  const statuses = new Statuses(directory)
   const receiver = await startReceiver(receiverScript(seed), {
     ledger: openLedger(receivedLedger(directory)),
     rememberMax: 0,
-    onMessage: ({ testId, content }) => noteHeaders(receivedHeaders, testId, content as Buffer),
+    onMessage: (message) => {
+      noteHeaders(receivedHeaders, message.testId, message.content as Buffer)
+      statuses.noteArrival(message)
+    },
   })
   const port = await freePort()
   writeFileSync(configFile(directory), config(directory, port, receiver.port))
@@ -119,6 +132,7 @@ async function build(plan: CrashPlan): Promise<World> {
     engine,
     receiver,
     receivedHeaders,
+    statuses,
     killsAtMs: [],
     start: () => (world.engine = start()),
     stopSource: () => stopSource(source),
@@ -143,7 +157,7 @@ export async function stopSource(source: ChildProcess): Promise<void> {
 export const configFile = (directory: string): string => join(directory, 'posthaste.yaml')
 
 /** As in production, but small: segments roll over and the queue is written down every second or so, and much of what is sent has left the window. */
-export function config(directory: string, port: number, receiverPort: number): string {
+export function config(directory: string, port: number, receiverPort: number, httpPort = 0): string {
   return `hostname: crash.test
 data_directory: ${join(directory, 'data')}
 smtp:
@@ -153,7 +167,7 @@ routes: [{ domain: '*', host: 127.0.0.1, port: ${receiverPort} }]
 delivery: { connections_per_site: ${connectionsPerSite} }
 retry: { delays: [1s, 2s, 5s], jitter: 0.15, expire_after: 1h }
 spool: { segment_size: 4MiB, window_size: 4MiB, checkpoint_after: 512KiB, reserve: 64MiB }
-http: { listeners: [{ port: 0 }] }
+http: { listeners: [{ port: ${httpPort} }] }
 management: { address: 127.0.0.1, port: 0 }
 `
 }
@@ -176,6 +190,7 @@ async function killAgainAndAgain(
   const { min, max } = plan.secondsBetween
   const recoveryMs: number[] = []
   let killsWhileStarting = 0
+  let asking = Promise.resolve()
   for (let kill = 1; kill <= plan.kills; kill++) {
     if (kill > 1 && random.uint32() % killsPerEarlyOne === 0) {
       // The engine of the kill before is being started.
@@ -183,11 +198,13 @@ async function killAgainAndAgain(
       if (await stillStarting(world.engine)) killsWhileStarting += 1
     } else {
       if (kill > 1) recoveryMs.push(await untilReady(world.engine))
+      asking = world.statuses.probeAndAsk(world.engine)
       await sleep(1_000 * (min + (max - min) * random.fraction()))
     }
     if (!world.engine.running) throw new Error(`the engine ended by itself:\n${world.engine.output()}`)
     world.killsAtMs.push(Date.now())
     await world.engine.kill()
+    await asking
     world.start()
     if (kill % 10 === 0) plan.progress(`${kill} kills`)
   }
@@ -195,7 +212,7 @@ async function killAgainAndAgain(
   return { killsWhileStarting, recoveryMs: recoveryMs.sort((a, b) => a - b) }
 }
 
-async function untilReady(engine: Posthaste): Promise<number> {
+export async function untilReady(engine: Posthaste): Promise<number> {
   await Promise.race([
     engine.ready,
     sleep(startMsMax, undefined, { ref: false }).then(() => Promise.reject(new Error('not ready within 30 s'))),
@@ -209,7 +226,7 @@ async function stillStarting(engine: Posthaste): Promise<boolean> {
 }
 
 /** False when it does not in time: then what is still queued is accounted for as pending. */
-async function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<boolean> {
+export async function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<boolean> {
   const token = readFileSync(join(directory, 'data', 'admin-token'), 'utf8').trim()
   const url = `http://127.0.0.1:${engine.managementPort}/api/v1/admin/status`
   const deadlineMs = performance.now() + emptyMsMax
@@ -222,8 +239,6 @@ async function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<
   return false
 }
 
-/** Mail that only asks whether there is service; no ledger knows it. */
-export const probeUser = 'probe'
 const isProbe = ({ rcpt }: { readonly rcpt: string }): boolean => rcpt.startsWith(probeUser)
 
 export function judge(

@@ -23,17 +23,9 @@ import { freePort } from '../support/engine.ts'
 import { letter, send } from '../support/scenario.ts'
 import { until } from '../support/wait.ts'
 import type { Verdict } from './checker.ts'
+import { probeUser } from './receiver-script.ts'
 import type { ReceiverTask } from './receiver.ts'
-import {
-  config,
-  configFile,
-  connectionsPerSite,
-  judge,
-  probeUser,
-  receivedLedger,
-  sentLedger,
-  stopSource,
-} from './run.ts'
+import { config, configFile, connectionsPerSite, judge, receivedLedger, sentLedger, stopSource } from './run.ts'
 import type { SourceTask } from './source.ts'
 import { noTenants } from '../support/no-tenants.ts'
 
