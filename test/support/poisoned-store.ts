@@ -8,10 +8,10 @@ import { invariant } from '../../src/kernel/assert.ts'
 
 function openPoisoned(options: StoreOptions): MessageTable {
   const table = openMessageStore(options)
-  const { submission } = table
+  const submission = table.submission.bind(table)
   table.submission = (number, head, facts) => {
     invariant(head.returnPath !== 'unstorable@example.com', 'this is the bug')
-    submission.call(table, number, head, facts)
+    submission(number, head, facts)
   }
   return table
 }

@@ -167,7 +167,10 @@ function listen(app: FastifyInstance, { address, port }: HttpListenerConfig, reu
 function listenFailure(address: string, port: number, error: NodeJS.ErrnoException): PosthasteError {
   const where = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
   const known: Record<string, readonly [string, string]> = {
-    EADDRINUSE: ['another program listens there', 'Stop that program, or choose another port in http.listeners or with --http-port.'],
+    EADDRINUSE: [
+      'another program listens there',
+      'Stop that program, or choose another port in http.listeners or with --http-port.',
+    ],
     EACCES: [
       'this user may not',
       'Ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in http.listeners.',
