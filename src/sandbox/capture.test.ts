@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -26,7 +26,7 @@ async function capture(
   return { ...sink, clock }
 }
 
-async function client(sink: CaptureSink): Promise<RawClient> {
+async function client(sink: Pick<CaptureSink, 'port'>): Promise<RawClient> {
   const connected = await RawClient.connect(sink.port)
   await connected.hello()
   return connected
@@ -42,6 +42,17 @@ async function tries(sink: CaptureSink, to: string, messageId: string, count: nu
   }
   return codes
 }
+
+test('what was captured is in files that only we may read, also one that others could read before', async (t) => {
+  const folder = directory(t)
+  writeFileSync(join(folder, 'captured.db'), '')
+  chmodSync(join(folder, 'captured.db'), 0o644)
+  const sink = await startCaptureSink({ directory: folder, clock: new VirtualClock(), random: seededRandom(1) })
+  t.after(() => sink.close())
+  assert.match(await (await client(sink)).mail('a@b', 'From: a@b\r\n\r\nx\r\n'), /^250/)
+  for (const name of readdirSync(folder).filter((file) => file.startsWith('captured.db')))
+    assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600, name)
+})
 
 test('any address anywhere is captured, once the client has its 250', async (t) => {
   const sink = await capture(t)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type Generated, sql } from 'kysely'
+import { seededRandom } from '../../kernel/random.ts'
 import { lockWaitMsMax } from './limits.ts'
 import { openSqlite } from './sqlite.ts'
 
@@ -51,6 +52,9 @@ test('every commit is synced, and rows that point nowhere are refused', async (t
     ['journal_mode', 'wal'],
     ['synchronous', 2],
     ['foreign_keys', 1],
+    ['secure_delete', 1],
+    ['wal_autocheckpoint', 1],
+    ['journal_size_limit', 0],
     ['locking_mode', 'exclusive'],
   ] as const) {
     const { rows } = await sql<Record<string, unknown>>`pragma ${sql.raw(pragma)}`.execute(db)
@@ -61,6 +65,38 @@ test('every commit is synced, and rows that point nowhere are refused', async (t
     code: 'database_constraint',
     exitCode: 70,
   })
+})
+
+test('what is deleted, changed or outgrown leaves no bytes, in the file or in the log', async (t) => {
+  const db = await openSqlite<Schema>(root, 'secret.db')
+  t.after(() => db.destroy())
+  for (const table of tables) await table.execute(db)
+  const random = seededRandom(3)
+  const secret = (n: number): string => `secret-${n}-${'s'.repeat(random.uint32() % 6_000)}-end`
+  const files = (): string =>
+    ['secret.db', 'secret.db-wal'].map((name) => readFileSync(join(root, name), 'latin1')).join('\n')
+  const live = new Map<number, string>()
+  for (let n = 0; n < 120; n++) {
+    const [id, ...others] = [...live.keys()]
+    if (id === undefined || random.uint32() % 3 > 0) {
+      const name = secret(n)
+      const { insertId } = await db.insertInto('parents').values({ name }).executeTakeFirstOrThrow()
+      live.set(Number(insertId), name)
+    } else if (others.length % 2 === 0) {
+      await db
+        .updateTable('parents')
+        .set({ name: `gone ${n}` })
+        .where('id', '=', id)
+        .execute()
+      live.delete(id)
+    } else {
+      await db.deleteFrom('parents').where('id', '=', id).execute()
+      live.delete(id)
+    }
+    const left = new Set([...files().matchAll(/secret-(\d+)-/g)].map(([, number]) => Number(number)))
+    const expected = [...live.values()].map((name) => Number(/\d+/.exec(name)?.[0]))
+    assert.deepEqual(left, new Set(expected))
+  }
 })
 
 test('a transaction that fails leaves nothing', async (t) => {

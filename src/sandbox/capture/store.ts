@@ -2,7 +2,7 @@
  * Captured mail in one SQLite file, bounded by number and bytes; the oldest goes first. Messages come in groups, one transaction each.
  * Another process may read the file meanwhile.
  */
-import { existsSync, mkdirSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { PosthasteError } from '../../kernel/errors.ts'
@@ -183,7 +183,11 @@ export class CaptureStore extends CaptureTables {
 
   constructor(directory: string, bounds: CaptureBounds) {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const database = openFile(join(directory, captureFileName), false)
+    const path = join(directory, captureFileName)
+    // Mail is private here too. SQLite gives its other files the mode of this one.
+    closeSync(openSync(path, 'a', 0o600))
+    chmodSync(path, 0o600)
+    const database = openFile(path, false)
     // The sandbox's mail may go with a power cut, the file may not: in WAL mode NORMAL keeps it whole and syncs only at checkpoints.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000')
     super(database)
