@@ -2,6 +2,7 @@
 import { isIP, isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
 import { nameCharactersMax } from '../standards/limits.ts'
+import { parseNetwork } from '../standards/network.ts'
 import { lineCharactersMax } from './limits.ts'
 import type { TextFormat } from './options.ts'
 import { bad, good, show, type Parsed } from './parsed.ts'
@@ -47,14 +48,12 @@ export const formats: Record<TextFormat, (text: string) => Parsed> = {
     return bad(`${show(text)} is not an IP address`, `Write an address such as ${meant}; the port goes into port.`)
   },
   network(text) {
-    const [address = '', prefix, ...rest] = text.split('/')
-    const bits = isIPv6(address) ? 128 : 32
-    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
-    if (isIP(address) === 0 || length < 0 || length > bits || rest.length > 0) {
+    const network = parseNetwork(text)
+    if (network === null)
       return bad(`${show(text)} is not a network`, 'Write address/prefix length, such as 10.0.0.0/8 or 2001:db8::/32.')
-    }
-    if (length === 0) return bad(`${show(text)} is everybody: an open relay`, 'Name the networks of your own senders.')
-    return good(`${address.toLowerCase()}/${length}`)
+    if (network.prefix === 0)
+      return bad(`${show(text)} is everybody: an open relay`, 'Name the networks of your own senders.')
+    return good(network.cidr)
   },
   dnsServer(text) {
     const [host = '', port, ...rest] = text.split('#')
