@@ -1,8 +1,15 @@
-/**
- * What the directory holds, as it goes over the wire: names in snake_case, times in RFC 3339. Written out, not renamed: the defaults of a stream
- * are the tenant's own words.
- */
-import type { ApiKey, SendingDomain, SmtpLogin, Stream, Tenant, VerifiedSender } from '../ports/directory.ts'
+/** What the directory holds, as it goes over the wire: names in snake_case, times in RFC 3339. */
+import { dayMs, hourMs, minuteMs, secondMs } from '../kernel/units.ts'
+import type {
+  ApiKey,
+  SendingDomain,
+  SmtpLogin,
+  SourceNetwork,
+  Stream,
+  StreamDefaults,
+  Tenant,
+  VerifiedSender,
+} from '../ports/directory.ts'
 import type { DomainReport } from './view.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()
@@ -38,6 +45,14 @@ export const loginWire = (login: SmtpLogin) => ({
   last_four: login.lastFour,
   created_at: time(login.createdMs),
   revoked_at: timeOrNull(login.revokedMs),
+})
+
+export type NetworkWire = ReturnType<typeof networkWire>
+export const networkWire = ({ id, tenantId, cidr, createdMs }: SourceNetwork) => ({
+  id,
+  tenant_id: tenantId,
+  cidr,
+  created_at: time(createdMs),
 })
 
 export type DomainWire = ReturnType<typeof domainWire>
@@ -90,6 +105,26 @@ export const streamWire = (stream: Stream) => ({
   tenant_id: stream.tenantId,
   name: stream.name,
   class: stream.mailClass,
-  defaults: stream.defaults,
+  defaults: defaultsWire(stream.defaults),
   created_at: time(stream.createdMs),
 })
+
+/** As it may be sent back. */
+const defaultsWire = ({ expiresInMs, tags, campaign }: StreamDefaults) => ({
+  ...(expiresInMs === 0 ? {} : { expires_in: exactDuration(expiresInMs) }),
+  ...(tags.length === 0 ? {} : { tags }),
+  ...(campaign === '' ? {} : { campaign }),
+})
+
+/** "90m": in the largest unit of which it has a whole number. */
+function exactDuration(ms: number): string {
+  for (const [unit, size] of [
+    ['d', dayMs],
+    ['h', hourMs],
+    ['m', minuteMs],
+    ['s', secondMs],
+  ] as const) {
+    if (ms % size === 0) return `${ms / size}${unit}`
+  }
+  return `${ms}ms`
+}

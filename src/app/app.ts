@@ -62,12 +62,12 @@ export async function startApp(options: AppOptions): Promise<number> {
     layout,
     log,
     sandboxSink: sink,
-    directory: directory.snapshot(),
+    directory: () => directory.snapshot(),
     store,
     onConfirmSender: (token) =>
       confirmLink(directory, token, (error) => log.error({ error: String(error) }, 'a sender cannot be confirmed')),
   })
-  directory.onChange((snapshot) => supervisor.takeDirectory(snapshot))
+  directory.onChange((change) => supervisor.takeChange(change))
   const credentials = config.sandbox ? credentialsOf(directory, config, supervisor) : null
   const token = needsAdminToken(config) ? ensureAdminToken(config.dataDirectory) : config.management.token
   const view = createView({

@@ -27,7 +27,7 @@ export function runDeliverThread(
   /** Grants under way, each with the one that may follow on its connection. */
   const open = new Map<number, Grant | null>()
   const channels = memory.channels.map((channel) => new Channel(channel))
-  const { deliverer, takePreparing } = startDelivery({
+  const { deliverer, hearNews } = startDelivery({
     config,
     directory,
     records: new RecordReader(openDisk(config.dataDirectory), channels, config.spool.segmentBytes),
@@ -77,7 +77,7 @@ export function runDeliverThread(
     figures: () => ({ deliver: { ...deliverer.connections(), counters: { ...counters } } }),
     hear(message) {
       if (message.kind !== 'directory') return null
-      if (message.preparing !== undefined) takePreparing(message.preparing)
+      hearNews(message)
       return { kind: 'took', ask: message.ask }
     },
   }

@@ -6,16 +6,17 @@ import { createDeliverer, type DeliverCounters, type Deliverer } from '../delive
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/random.ts'
 import type { DeliveryReport, Grant } from '../model/grant.ts'
-import type { PreparingTenant } from '../ports/directory.ts'
+import type { DirectorySnapshot } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
 import type { Messages } from '../ports/messages.ts'
 import { createSigner } from '../sign/sign.ts'
 import type { RecordReader } from '../spool/spool.ts'
+import { type DirectoryNews, NewsCount } from './directory-news.ts'
 import { inHand } from './hand.ts'
 import { createMessages } from './messages.ts'
 
 export interface DeliveryOptions {
-  readonly directory: readonly PreparingTenant[]
+  readonly directory: Pick<DirectorySnapshot, 'version' | 'preparing'>
   readonly config: Config
   readonly records: RecordReader
   readonly dns: Dns
@@ -34,13 +35,14 @@ export type WrapMessages = (messages: Messages) => Messages
 export interface Delivery {
   readonly deliverer: Deliverer
   /** What is prepared from now on has these keys. */
-  readonly takePreparing: (preparing: readonly PreparingTenant[]) => void
+  readonly hearNews: (news: DirectoryNews) => void
 }
 
 export function startDelivery(options: DeliveryOptions): Delivery {
   const { config, records, hand, wrap, directory } = options
   const signer = createSigner(config.dkim)
-  signer.replace(directory)
+  for (const tenant of directory.preparing) signer.put(tenant)
+  const count = new NewsCount(directory.version)
   const messages = createMessages(records, signer)
   const deliverer = createDeliverer({
     ...options,
@@ -50,7 +52,10 @@ export function startDelivery(options: DeliveryOptions): Delivery {
     net: openNet({ loopbackOnly: config.sandbox }),
     sandbox: config.sandbox,
   })
-  return { deliverer, takePreparing: (preparing) => signer.replace(preparing) }
+  const hearNews = (news: DirectoryNews): void => {
+    if (news.preparing !== undefined && count.isNews(news)) signer.put(news.preparing)
+  }
+  return { deliverer, hearNews }
 }
 
 export function startDns({ sandbox, dns }: Config, clock: Clock, random: Random): Dns {

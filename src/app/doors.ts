@@ -12,11 +12,12 @@ import {
 } from '../intake/intake.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
-import type { Confirmation, IntakeTenant } from '../ports/directory.ts'
+import type { Confirmation, DirectorySnapshot } from '../ports/directory.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
 import type { Submissions } from '../ports/submissions.ts'
 import type { Channel } from '../spool/spool.ts'
-import { CurrentClients } from './current-clients.ts'
+import { clientsOf, type LiveClients } from '../tenancy/tenancy.ts'
+import { NewsCount } from './directory-news.ts'
 import type { FromThread, Place, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
 import { sendMail } from './outbox.ts'
 import { StoreClient } from './store-client.ts'
@@ -25,7 +26,7 @@ export interface DoorsOptions {
   readonly config: Config
   readonly version: string
   readonly submissions: Submissions
-  readonly directory: readonly IntakeTenant[]
+  readonly directory: Pick<DirectorySnapshot, 'version' | 'intake'>
   readonly channel: Channel
   readonly log: ThreadLog
   readonly reusePort: boolean
@@ -34,7 +35,8 @@ export interface DoorsOptions {
 
 export class Doors {
   readonly #options: DoorsOptions
-  readonly #clients: CurrentClients
+  readonly #clients: LiveClients
+  readonly #news: NewsCount
   readonly #store = new StoreClient(systemClock)
   readonly #smtpCounters = newIntakeCounters()
   readonly #httpCounters = newHttpCounters()
@@ -43,7 +45,9 @@ export class Doors {
 
   constructor(options: DoorsOptions) {
     this.#options = options
-    this.#clients = new CurrentClients(options.config, options.directory, systemClock)
+    const { config, directory } = options
+    this.#clients = clientsOf(config.tenants, directory, { anySender: config.sandbox, clock: systemClock })
+    this.#news = new NewsCount(directory.version)
   }
 
   async open(): Promise<void> {
@@ -106,7 +110,7 @@ export class Doors {
     if (message.kind === 'store') this.#store.attach(message.port)
     if (message.kind === 'send') return this.#send(message.ask, message.mail)
     if (message.kind !== 'directory') return null
-    if (message.intake !== undefined) this.#clients.replace(message.intake)
+    if (message.intake !== undefined && this.#news.isNews(message)) this.#clients.put(message.intake)
     return { kind: 'took', ask: message.ask }
   }
 

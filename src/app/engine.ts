@@ -9,12 +9,13 @@ import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import { minuteMs } from '../kernel/units.ts'
 import type { Grant } from '../model/grant.ts'
-import type { Confirmation, PreparingTenant } from '../ports/directory.ts'
+import type { Confirmation } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
 import { createRouter, type Router } from '../route/route.ts'
 import { queueImage, Scheduler, type ShapeAction, type ShapeEvent } from '../shape/shape.ts'
 import { type Arrival, Channel, fullTenants, intakeLogName, openSpool, type Spool, SpoolPins } from '../spool/spool.ts'
 import { domainOf } from '../standards/address.ts'
+import type { DirectoryNews } from './directory-news.ts'
 import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
 import { Doors } from './doors.ts'
 import { DeliverPool } from './deliver-pool.ts'
@@ -53,7 +54,7 @@ interface DeliverSide {
   died(thread: number, rings: DeliverRings): void
   /** The successor of a thread that died is there. */
   attended(thread: number): void
-  takePreparing(preparing: readonly PreparingTenant[]): void
+  hearNews(news: DirectoryNews): void
 }
 
 export class Engine {
@@ -124,7 +125,7 @@ export class Engine {
     const counters = createDeliverCounters()
     const delivery = startDelivery({
       config,
-      directory: this.#options.directory.preparing,
+      directory: this.#options.directory,
       records: this.#spool.records,
       dns,
       hand,
@@ -141,7 +142,7 @@ export class Engine {
       figures: () => ({ ...delivery.deliverer.connections(), counters: { ...counters } }),
       died: () => {},
       attended: () => {},
-      takePreparing: (preparing) => delivery.takePreparing(preparing),
+      hearNews: delivery.hearNews,
     }
   }
 
@@ -162,7 +163,7 @@ export class Engine {
       figures: () => undefined,
       died: (thread, newRings) => pool.died(thread, newRings),
       attended: (thread) => pool.attended(thread),
-      takePreparing: () => {},
+      hearNews: () => {},
     }
   }
 
@@ -197,8 +198,7 @@ export class Engine {
     const [channel] = this.#intakeChannels
     if (submissions === null || channel === undefined) return null
     const { config, version, directory, log, confirmSender } = this.#options
-    const { intake } = directory
-    return new Doors({ config, version, submissions, directory: intake, channel, log, reusePort: false, confirmSender })
+    return new Doors({ config, version, submissions, directory, channel, log, reusePort: false, confirmSender })
   }
 
   /** Stops taking mail, finishes what is under way, and has every outcome on disk when it settles. */
@@ -250,8 +250,9 @@ export class Engine {
     return this.#doors?.hear(message) ?? null
   }
 
-  takePreparing(preparing: readonly PreparingTenant[]): void {
-    this.#deliverSide.takePreparing(preparing)
+  /** For what is prepared here. */
+  hearNews(news: DirectoryNews): void {
+    this.#deliverSide.hearNews(news)
   }
 
   delivererDied(thread: number, rings: DeliverRings): void {

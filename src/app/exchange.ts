@@ -4,8 +4,9 @@ import type { SiteStatus } from '../admin/admin.ts'
 import type { Config } from '../config/config.ts'
 import type { Failure } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
-import type { Confirmation, DirectorySnapshot, IntakeTenant, PreparingTenant } from '../ports/directory.ts'
+import type { Confirmation, DirectorySnapshot } from '../ports/directory.ts'
 import type { LogThreadMemory, RecoveryReport } from '../spool/spool.ts'
+import type { DirectoryNews } from './directory-news.ts'
 
 export interface Place {
   readonly address: string
@@ -26,7 +27,7 @@ export interface SchedulerThreadData {
   readonly sandboxSink: Place | null
   /** True: this thread listens and fills log 0. */
   readonly intakeHere: boolean
-  readonly directory: Pick<DirectorySnapshot, 'intake' | 'preparing'>
+  readonly directory: DirectorySnapshot
   /** One pair per deliver thread; none: this thread delivers. */
   readonly rings: readonly DeliverRings[]
   readonly hand: SharedArrayBuffer
@@ -41,7 +42,7 @@ export interface IntakeThreadData {
   readonly log: number
   /** Other threads listen on the same ports. */
   readonly reusePort: boolean
-  readonly directory: readonly IntakeTenant[]
+  readonly directory: Pick<DirectorySnapshot, 'version' | 'intake'>
 }
 
 export interface DeliverThreadData {
@@ -49,7 +50,7 @@ export interface DeliverThreadData {
   readonly memory: LogThreadMemory
   readonly rings: DeliverRings
   readonly hand: SharedArrayBuffer
-  readonly directory: readonly PreparingTenant[]
+  readonly directory: Pick<DirectorySnapshot, 'version' | 'preparing'>
 }
 
 export interface EventsThreadData {
@@ -80,13 +81,8 @@ export type ToThread =
   | { readonly kind: 'quarantine'; readonly number: number }
   /** To intake. */
   | ({ readonly kind: 'full' } & Fullness)
-  /** To all but the log thread: who may send as what, from now on. What a thread has no use for is left out. Answered by `took`. */
-  | {
-      readonly kind: 'directory'
-      readonly ask: number
-      readonly intake?: readonly IntakeTenant[]
-      readonly preparing?: readonly PreparingTenant[]
-    }
+  /** To all that accept or deliver: a tenant has changed. What a thread has no use for is left out. Answered by `took`. */
+  | ({ readonly kind: 'directory'; readonly ask: number } & DirectoryNews)
   /** To whoever serves clients: mail that Posthaste writes itself. Answered by `sent`. */
   | { readonly kind: 'send'; readonly ask: number; readonly mail: OutgoingMail }
   /** To whoever asked main something. */

@@ -20,7 +20,7 @@ import type { DeliverRings, EngineFigures, FromLogThread, Fullness, Place } from
 import { makeHand, messageInHand } from './hand.ts'
 import { type Failure, failures } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
-import type { Confirmation, DirectorySnapshot } from '../ports/directory.ts'
+import type { Confirmation, DirectoryChange, DirectorySnapshot } from '../ports/directory.ts'
 import type { Layout } from './layout.ts'
 import type { Log } from './log.ts'
 import type { Strikes } from './strikes.ts'
@@ -34,7 +34,8 @@ export interface MailThreadsOptions {
   readonly log: Log
   readonly strikes: Strikes
   readonly version: string
-  readonly directory: Directory
+  /** As it is now: whoever is hired begins with it. */
+  readonly directory: () => DirectorySnapshot
   readonly onConfirmSender: (token: string) => Promise<Confirmation>
   /** Main's own questions to the message store. */
   readonly store: StoreClient
@@ -52,8 +53,6 @@ export interface RunningThread {
   readonly state: 'starting' | 'running' | 'stopped'
   readonly restarts: number
 }
-
-type Directory = Pick<DirectorySnapshot, 'intake' | 'preparing'>
 
 interface DeliverSeat {
   rings: DeliverRings
@@ -74,7 +73,6 @@ export class MailThreads {
   readonly #seats: DeliverSeat[]
   #addresses: readonly Place[] = []
   #httpAddresses: readonly Place[] = []
-  #directory: Directory
   /** What intake threads must know, also those that are started later. */
   #fullness: Fullness | null = null
   #ending = false
@@ -88,7 +86,6 @@ export class MailThreads {
     const { config, layout } = options
     const { enabled } = config.store
     const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, Math.max(1, layout.intake), enabled)
-    this.#directory = options.directory
     this.#memory = memory
     this.channels = memory.channels.map((channel) => new Channel(channel))
     this.#seats = Array.from({ length: layout.deliver }, newSeat)
@@ -130,15 +127,13 @@ export class MailThreads {
   }
 
   /**
-   * Settles when every thread works by it. A thread that is started later has it from the beginning.
+   * Settles when every thread works by it. Threads are told at once, before anybody else is hired, so that none misses a change.
    * @throws Error when a thread does not answer in time
    */
-  async takeDirectory(directory: Directory): Promise<void> {
-    this.#directory = directory
-    const { intake, preparing } = directory
+  async takeChange({ version, intake, preparing }: DirectoryChange): Promise<void> {
     const { layout } = this.#options
-    const tell = async (thread: Thread, part: Partial<Directory>): Promise<void> => {
-      const answer = await thread.ask((ask) => ({ kind: 'directory', ask, ...part }))
+    const tell = async (thread: Thread, part: Partial<DirectoryChange>): Promise<void> => {
+      const answer = await thread.ask((ask) => ({ kind: 'directory', ask, ...part, version }))
       if (answer === null && thread.state === 'running') throw new Error(`${thread.name} does not answer`)
     }
     await Promise.all([
@@ -224,11 +219,17 @@ export class MailThreads {
       memory: this.#memory,
       sandboxSink: sandboxSink === null ? null : { address: sandboxSink.address, port: sandboxSink.port },
       intakeHere: layout.intake === 0,
-      directory: this.#directory,
+      directory: this.#directoryFor({ intake: layout.intake === 0, preparing: layout.deliver === 0 }),
       rings: this.#seats.map(({ rings }) => rings),
       hand: this.#schedulerHand,
       quarantined: strikes.quarantined,
     }
+  }
+
+  /** A thread is not given what it has no use for: hashes of keys are one thing, keys that sign another. */
+  #directoryFor(use: { readonly intake: boolean; readonly preparing: boolean }): DirectorySnapshot {
+    const { version, intake, preparing } = this.#options.directory()
+    return { version, intake: use.intake ? intake : [], preparing: use.preparing ? preparing : [] }
   }
 
   #hireIntake(log: number): Thread {
@@ -241,7 +242,7 @@ export class MailThreads {
       memory: this.#memory,
       log,
       reusePort: layout.intake > 1,
-      directory: this.#directory.intake,
+      directory: this.#directoryFor({ intake: true, preparing: false }),
     }
     const owner = `intake-${log}, ${this.#intake.status[log]?.restarts ?? 0}`
     const thread = this.#hire('intake', `intake-${log}`, data, (error) => {
@@ -262,7 +263,7 @@ export class MailThreads {
     const seat = this.#seats[index] as DeliverSeat
     const connectionsMax = connectionsEach(config.delivery.connectionsMax, layout.deliver)
     const own = { ...config, delivery: { ...config.delivery, connectionsMax } }
-    const { preparing: directory } = this.#directory
+    const directory = this.#directoryFor({ intake: false, preparing: true })
     const data = { config: own, memory: this.#memory, rings: seat.rings, hand: seat.hand, directory }
     const thread = this.#hire('deliver', `deliver-${index}`, data, (error) => {
       this.#died(`deliver-${index}`, error)

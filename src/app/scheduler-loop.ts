@@ -37,7 +37,7 @@ export async function runSchedulerThread(
 
 function hear(engine: Engine, message: ToThread): FromThread | Promise<FromThread> | null {
   if (message.kind === 'directory') {
-    if (message.preparing !== undefined) engine.takePreparing(message.preparing)
+    engine.hearNews(message)
     return engine.hear(message) ?? { kind: 'took', ask: message.ask }
   }
   if (message.kind === 'deliverer-died') engine.delivererDied(message.thread, message.rings)

@@ -33,11 +33,11 @@ test('what is revoked right after a disk has failed is revoked for the threads t
     rmSync(directory, { recursive: true })
   })
   await supervisor.start()
-  const snapshot = { version: 2, intake: [], preparing: [] }
-  await supervisor.takeDirectory(snapshot)
+  const tenant = { id: 'one', name: 'one', keys: [], logins: [], networks: [], domains: [], senders: [], streams: [] }
+  await supervisor.takeChange({ version: 2, intake: tenant, preparing: tenant })
   await condition(() => supervisor.state === 'degraded')
 
-  await supervisor.takeDirectory(snapshot)
+  await supervisor.takeChange({ version: 3, intake: tenant, preparing: tenant })
 
   assert.deepEqual(taken, [1, 2])
 })

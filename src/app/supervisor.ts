@@ -6,7 +6,7 @@ import { secondMs } from '../kernel/units.ts'
 import type { RecoveryReport } from '../spool/spool.ts'
 import { type Failure, failures } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
-import type { DirectorySnapshot } from '../ports/directory.ts'
+import type { DirectoryChange } from '../ports/directory.ts'
 import type { EngineFigures, Place } from './exchange.ts'
 import type { Layout } from './layout.ts'
 import { diskRestartMsMax } from './limits.ts'
@@ -50,14 +50,12 @@ export class Supervisor {
   restarts = 0
   addresses: readonly Place[] = []
   httpAddresses: readonly Place[] = []
-  #directory: MailThreadsOptions['directory']
   recovery: RecoveryReport | null = null
   /** Settles with an exit code when a thread dies of a bug. */
   readonly died: Promise<number>
 
   constructor(options: SupervisorOptions) {
     this.#options = options
-    this.#directory = options.directory
     this.#strikes = new Strikes(options.config.dataDirectory, (error) =>
       options.log.error({ error: error.message }, 'strikes.json cannot be written'),
     )
@@ -70,7 +68,6 @@ export class Supervisor {
       ...this.#options,
       config: this.#config,
       strikes: this.#strikes,
-      directory: this.#directory,
       onDiskFailed: (log, message) => this.#diskFailed(threads, log, message),
       onBug: (error) => this.#bug(threads, error),
     })
@@ -101,9 +98,8 @@ export class Supervisor {
   }
 
   /** Settles when every thread works by it. */
-  async takeDirectory(directory: DirectorySnapshot): Promise<void> {
-    this.#directory = directory
-    await (this.#threads ?? this.#leaving)?.takeDirectory(directory)
+  async takeChange(change: DirectoryChange): Promise<void> {
+    await (this.#threads ?? this.#leaving)?.takeChange(change)
   }
 
   /** Port `outbox`. */

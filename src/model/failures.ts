@@ -53,7 +53,7 @@ export const failures = {
     'authentication_revoked',
     '421 4.7.0',
     401,
-    'the login of this session is no longer valid, connect and log in again',
+    'what you were recognised by is no longer valid, connect and log in again',
   ),
   directoryUnavailable: failure(
     'directory_unavailable',
@@ -62,6 +62,12 @@ export const failures = {
     'credentials cannot be checked now, try again later',
   ),
   senderNotAllowed: failure('sender_not_allowed', '550 5.7.1', 403, 'this client may not send from this address'),
+  senderOfNobody: failure(
+    'sender_of_nobody',
+    '550 5.7.1',
+    403,
+    'several clients share your network, and this sender does not tell which you are: log in, or send as an address of yours',
+  ),
   addressLiteral: failure('address_literal', '550 5.7.1', 422, 'mail to and from address literals is not relayed'),
   smtpUtf8Needed: failure(
     'smtputf8_needed',

@@ -31,7 +31,7 @@ export type Scope = 'send' | 'read' | 'manage'
 export interface Tenant {
   readonly id: string
   readonly name: string
-  /** Its keys and logins open nothing; what it holds stays its own. */
+  /** Its keys, logins and networks open nothing; what it holds stays its own. */
   readonly suspended: boolean
   readonly createdMs: number
 }
@@ -58,6 +58,15 @@ export interface SmtpLogin {
   readonly lastFour: string
   readonly createdMs: number
   readonly revokedMs: number | null
+}
+
+/** Clients in it are the tenant without a password, when the sender is (ports/clients.ts). Any number of tenants may share one. */
+export interface SourceNetwork {
+  readonly id: string
+  readonly tenantId: string
+  /** Without bits of a host; never everybody. */
+  readonly cidr: string
+  readonly createdMs: number
 }
 
 export interface SendingDomain {
@@ -99,7 +108,14 @@ export interface VerifiedSender {
 }
 
 /** What a message of the stream has when it does not say otherwise. */
-export type StreamDefaults = Readonly<Record<string, unknown>>
+export interface StreamDefaults {
+  /** 0: none. */
+  readonly expiresInMs: number
+  /** Beside its own, as far as there is room. */
+  readonly tags: readonly string[]
+  /** '': none. */
+  readonly campaign: string
+}
 
 export interface Stream {
   readonly id: string
@@ -110,7 +126,14 @@ export interface Stream {
   readonly createdMs: number
 }
 
-/** What the threads work by. Plain data: it survives structuredClone. */
+/** One tenant as it is from this version on; all others are as they were. */
+export interface DirectoryChange {
+  readonly version: number
+  readonly intake: IntakeTenant
+  readonly preparing: PreparingTenant
+}
+
+/** What the threads work by. Plain data, as its changes are: it survives structuredClone. */
 export interface DirectorySnapshot {
   /** Grows by one with every change; begins anew with the process. */
   readonly version: number
@@ -118,17 +141,22 @@ export interface DirectorySnapshot {
   readonly preparing: readonly PreparingTenant[]
 }
 
-/** For whoever recognises clients. Of a suspended tenant there are no keys and no logins. */
+/** For whoever recognises clients. Of a suspended tenant there are no keys, no logins and no networks. */
 export interface IntakeTenant {
   readonly id: string
   readonly name: string
   readonly keys: readonly IntakeKey[]
   readonly logins: readonly IntakeLogin[]
+  readonly networks: readonly { readonly id: string; readonly cidr: string }[]
   /** Verified ones. */
   readonly domains: readonly OwnDomain[]
   /** Verified ones. */
   readonly senders: readonly string[]
-  readonly streams: readonly { readonly name: string; readonly mailClass: MailClass }[]
+  readonly streams: readonly {
+    readonly name: string
+    readonly mailClass: MailClass
+    readonly defaults: StreamDefaults
+  }[]
 }
 
 export interface IntakeKey {
@@ -158,7 +186,6 @@ export interface PreparingTenant {
   readonly id: string
   readonly name: string
   readonly domains: readonly SigningDomain[]
-  readonly streams: readonly { readonly name: string; readonly defaults: StreamDefaults }[]
 }
 
 export interface SigningDomain extends OwnDomain {
@@ -199,17 +226,18 @@ export interface NewDomain {
 export interface NewStream {
   readonly name: string
   readonly mailClass: MailClass
-  readonly defaults?: StreamDefaults
+  /** As people write them (docs/tenants.md): `expires_in`, `tags`, `campaign`. */
+  readonly defaults?: Readonly<Record<string, unknown>>
 }
 
 export interface Directory {
   readonly version: number
   snapshot(): DirectorySnapshot
   /**
-   * Called with every new snapshot, one at a time; changes wait for it. So it bounds its own wait for others, and asks for no change itself.
-   * Returns how to stop that.
+   * Called with every change, one at a time and no version left out, when the snapshot has it; the next one waits for it. So it bounds its own wait
+   * for others, and asks for no change itself. Returns how to stop that.
    */
-  onChange(listener: (snapshot: DirectorySnapshot) => void | Promise<void>): () => void
+  onChange(listener: (change: DirectoryChange) => void | Promise<void>): () => void
 
   createTenant(name: string): Promise<Tenant>
   /** In order of creation, a page at a time: those after the id given. */
@@ -229,6 +257,10 @@ export interface Directory {
   createLogin(tenantId: string, login: NewLogin): Promise<{ readonly login: SmtpLogin; readonly password: string }>
   listLogins(tenantId: string): Promise<readonly SmtpLogin[]>
   revokeLogin(tenantId: string, loginId: string): Promise<Withdrawal<SmtpLogin>>
+
+  addNetwork(tenantId: string, cidr: string): Promise<SourceNetwork>
+  listNetworks(tenantId: string): Promise<readonly SourceNetwork[]>
+  removeNetwork(tenantId: string, networkId: string): Promise<Withdrawal<SourceNetwork>>
 
   addDomain(tenantId: string, domain: NewDomain): Promise<SendingDomain>
   listDomains(tenantId: string): Promise<readonly SendingDomain[]>

@@ -27,8 +27,8 @@ import { TenantKeys } from './tenant-keys.ts'
 export * as signLimits from './limits.ts'
 
 export interface LiveSigner extends Signer {
-  /** Takes the directory's keys as they are now, in place of those before. */
-  replace(preparing: readonly PreparingTenant[]): void
+  /** Takes a tenant's keys of the directory as they are now, in place of those that it had. */
+  put(tenant: PreparingTenant): void
 }
 
 /** Loads all keys of the file, and throws a PosthasteError for the first one that verifiers would refuse. */
@@ -36,7 +36,7 @@ export function createSigner(fileKeys: readonly DkimKeyConfig[]): LiveSigner {
   const byDomain = keysByDomain(fileKeys)
   const tenantKeys = new TenantKeys()
   return {
-    replace: (preparing) => tenantKeys.replace(preparing),
+    put: (tenant) => tenantKeys.put(tenant),
     forDomain(fromDomain: string, tenant: string): Signing | null {
       // A parent may sign for its children: DMARC aligns both under one organisational domain (RFC 7489 §3.1.1).
       for (let domain = fromDomain; domain !== ''; domain = parentOf(domain)) {

@@ -14,7 +14,6 @@ const tenant = (id: string, ...domains: readonly SigningDomain[]): PreparingTena
   id,
   name: id,
   domains,
-  streams: [],
 })
 const domain = (name: string, selector: string | null, subdomains = false): SigningDomain => ({
   domain: name,
@@ -30,10 +29,9 @@ test('a key of the directory signs its tenant’s mail only; one of the file sig
   }
   assert.equal(by('example.com', 'one'), 'file example.com')
 
-  signer.replace([
-    tenant('one', domain('example.com', 'own'), domain('one.example', 'a', true), domain('quiet.example', null)),
-    tenant('two', domain('two.example', 'b'), domain('news.example.com', 'child')),
-  ])
+  const own = domain('example.com', 'own')
+  signer.put(tenant('one', own, domain('one.example', 'a', true), domain('quiet.example', null)))
+  signer.put(tenant('two', domain('two.example', 'b'), domain('news.example.com', 'child')))
   assert.equal(by('example.com', 'one'), 'own example.com')
   assert.equal(by('example.com', 'two'), 'file example.com')
   assert.equal(by('example.com', 'a tenant of the file'), 'file example.com')
@@ -47,9 +45,11 @@ test('a key of the directory signs its tenant’s mail only; one of the file sig
   assert.equal(by('quiet.example', 'one'), null)
   for (const nobody of ['', '__proto__', 'constructor']) assert.equal(by('one.example', nobody), null)
 
-  signer.replace([tenant('one', domain('one.example', 'new'))])
+  signer.put(tenant('one', domain('one.example', 'new')))
   assert.equal(by('one.example', 'one'), 'new one.example')
   assert.equal(by('x.one.example', 'one'), null)
+  assert.equal(by('two.example', 'two'), 'b two.example')
+  signer.put(tenant('two'))
   assert.equal(by('two.example', 'two'), null)
   assert.equal(by('example.com', 'one'), 'file example.com')
 })
@@ -57,10 +57,8 @@ test('a key of the directory signs its tenant’s mail only; one of the file sig
 test('a key that cannot be read signs nothing, and stands in nobody’s way', () => {
   const signer = createSigner([{ domain: 'example.com', selector: 'file', privateKeyPem }])
   const torn = { id: 'x', selector: 's', privateKeyPem: privateKeyPem.slice(0, 60) }
-  signer.replace([
-    tenant('one', { domain: 'example.com', subdomains: false, key: torn }),
-    tenant('two', { domain: 'two.example', subdomains: false, key: { ...torn, id: 'y' } }),
-  ])
+  signer.put(tenant('one', { domain: 'example.com', subdomains: false, key: torn }))
+  signer.put(tenant('two', { domain: 'two.example', subdomains: false, key: { ...torn, id: 'y' } }))
   for (let times = 0; times < 2; times++) {
     assert.notEqual(signer.forDomain('example.com', 'one'), null)
     assert.equal(signer.forDomain('two.example', 'two'), null)
@@ -70,7 +68,7 @@ test('a key that cannot be read signs nothing, and stands in nobody’s way', ()
 test('limit sign.keys: a thousand are ready, one more costs the place of the one used longest ago', () => {
   const max = parsedKeysMax.value
   const keys = new TenantKeys()
-  keys.replace([tenant('one', ...Array.from({ length: max + 1 }, (_, n) => domain(`d${n}.example`, 's')))])
+  keys.put(tenant('one', ...Array.from({ length: max + 1 }, (_, n) => domain(`d${n}.example`, 's'))))
   const use = (n: number) => keys.find('one', `d${n}.example`, `d${n}.example`)
   const [first, second, third] = Array.from({ length: max - 1 }, (_, n) => use(n))
   assert.equal(keys.ready, max - 1)

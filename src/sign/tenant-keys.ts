@@ -14,15 +14,16 @@ function madeReady(config: DkimKeyConfig): readonly SigningKey[] {
 }
 
 export class TenantKeys {
-  #tenants: ReadonlyMap<string, PreparingTenant> = new Map()
-  /** By tenant, by domain; of tenants that have sent since the last replacement. */
+  readonly #tenants = new Map<string, PreparingTenant>()
+  /** By tenant, by domain; of tenants that have sent since they changed. */
   readonly #domains = new Map<string, ReadonlyMap<string, SigningDomain>>()
   /** By the key's id, which never stands for another key; the one used longest ago first. */
   readonly #ready = new Map<string, readonly SigningKey[]>()
 
-  replace(preparing: readonly PreparingTenant[]): void {
-    this.#tenants = new Map(preparing.map((tenant) => [tenant.id, tenant]))
-    this.#domains.clear()
+  /** In place of what it had. */
+  put(tenant: PreparingTenant): void {
+    this.#tenants.set(tenant.id, tenant)
+    this.#domains.delete(tenant.id)
   }
 
   /** Of exactly this domain; null when the tenant has none that signs for `fromDomain`, which is the domain itself or below it. */

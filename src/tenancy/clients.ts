@@ -1,31 +1,16 @@
 /**
- * Who is this, and may it send as that: answered from the configuration file and a snapshot of the directory, without asking anybody. Made
- * anew for every snapshot.
+ * Who is this, and may it send as that: answered from the configuration file and the directory's tenants, without asking anybody. A tenant that
+ * has changed is put in the place of what it was, and what that costs does not depend on how many others there are.
  */
-import { hash, timingSafeEqual } from 'node:crypto'
-import type { BlockList } from 'node:net'
 import type { TenantConfig } from '../config/compiled.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { PosthasteError } from '../kernel/errors.ts'
-import type { Client, Clients, DirectoryClients, KeyClient } from '../ports/clients.ts'
-import type { DirectorySnapshot, IntakeKey, IntakeTenant } from '../ports/directory.ts'
-import { domainOf } from '../standards/address.ts'
-import { isSecret, sha256 } from './directory/secrets.ts'
-import { foldAddress } from './directory/values.ts'
-import { blockList, holds, parseNetwork } from './networks.ts'
-
-/** Those of the configuration file alone, who may send as anybody. Throws PosthasteError for what is no network, and for a user given twice. */
-export function createClients(tenants: readonly TenantConfig[]): Clients {
-  const networks = tenants
-    .flatMap((tenant) => tenant.networks.map((cidr) => fileNetwork(tenant.name, cidr)))
-    .sort((one, other) => other.prefix - one.prefix)
-  const logins = fileLogins(tenants)
-  return {
-    byNetwork: (address) => networks.find(({ list }) => holds(list, address))?.client ?? null,
-    byLogin: (user, password, address) => clientOfLogin(logins, user, password, address),
-    maySendAs: () => true,
-  }
-}
+import type { Client, Clients, ClientStream, KeyClient } from '../ports/clients.ts'
+import type { DirectorySnapshot, IntakeTenant } from '../ports/directory.ts'
+import { type Network, parseNetwork } from '../standards/network.ts'
+import { configError } from './config-error.ts'
+import { Credentials } from './credentials.ts'
+import { Identities } from './identities.ts'
+import { Sources } from './sources.ts'
 
 export interface ClientsOptions {
   /** The sandbox, from which nothing gets out: everybody may send as anybody. */
@@ -33,174 +18,105 @@ export interface ClientsOptions {
   readonly clock: Clock
 }
 
+export interface LiveClients extends Clients {
+  /** The tenant as it is now, in force when it returns. */
+  put(tenant: IntakeTenant): void
+}
+
 /**
- * Those of the file and of the directory together. A user of the file comes before one of the directory. A tenant of the file may send as
- * anybody: whoever writes that file runs the server.
+ * Those of the file and of the directory together. A tenant of the file may send as anybody: whoever writes that file runs the server. Throws
+ * PosthasteError for what is no network or everybody's, and for a user that the file has twice.
  */
 export function clientsOf(
-  tenants: readonly TenantConfig[],
-  snapshot: Pick<DirectorySnapshot, 'intake'>,
-  { anySender, clock }: ClientsOptions,
-): DirectoryClients {
-  const ofFile = createClients(tenants)
-  const fromFile = new Set(tenants.map(({ name }) => name))
-  const logins = fileLogins(tenants)
-  const keys = new Map<string, Key>()
-  /** Ids of keys and logins in force. */
-  const current = new Set<string>()
-  const streams = new Map<string, IntakeTenant['streams']>()
-  for (const { id: tenant, keys: itsKeys, logins: itsLogins, streams: itsStreams } of snapshot.intake) {
-    streams.set(tenant, itsStreams)
-    for (const { id, user, passwordSha256, networks } of itsLogins) {
-      if (logins.has(user)) continue
-      logins.set(user, login({ tenant, how: `login ${user}`, credentialId: id }, passwordSha256, networks))
-      current.add(id)
-    }
-    for (const key of itsKeys) {
-      keys.set(key.sha256, { key, tenant, doors: new Doors(key.networks) })
-      current.add(key.id)
-    }
-  }
-  const identities = new Identities(snapshot)
-  return {
-    byNetwork: (address) => ofFile.byNetwork(address),
-    byLogin: (user, password, address) => clientOfLogin(logins, user, password, address),
-    byKey(secret, address) {
-      if (!isSecret('live', secret)) return null
-      // Found by its hash: how long that takes tells of the hash of a guess, and nothing of any key.
-      const found = keys.get(sha256(secret))
-      if (found === undefined || !found.doors.open(address)) return null
-      const { expiresMs } = found.key
-      return expiresMs !== null && clock.nowMs() >= expiresMs ? null : clientOfKey(found)
-    },
-    isCurrent: ({ credentialId }) => credentialId === undefined || current.has(credentialId),
-    stream: ({ tenant }, name) => streams.get(tenant)?.find((stream) => stream.name === name) ?? null,
-    maySendAs: ({ tenant }, address) =>
-      anySender || address === '' || fromFile.has(tenant) || identities.has(tenant, address),
-  }
+  fileTenants: readonly TenantConfig[],
+  { intake }: Pick<DirectorySnapshot, 'intake'>,
+  options: ClientsOptions,
+): LiveClients {
+  const clients = new TenantClients(fileTenants, options)
+  for (const tenant of intake) clients.put(tenant)
+  return clients
 }
 
-interface Key {
-  readonly key: IntakeKey
-  readonly tenant: string
-  readonly doors: Doors
-}
+class TenantClients implements LiveClients {
+  readonly #anySender: boolean
+  readonly #fromFile: ReadonlySet<string>
+  readonly #tenants = new Map<string, IntakeTenant>()
+  readonly #credentials: Credentials
+  readonly #sources = new Sources()
+  readonly #identities = new Identities()
+  /** Ids of keys, logins and networks in force. */
+  readonly #current = new Set<string>()
 
-function clientOfKey({ key, tenant }: Key): KeyClient {
-  return { tenant, how: `key ${key.id}`, credentialId: key.id, scopes: key.scopes }
-}
-
-/** Where a key or login may be used from. Its list is made when it is first used: most never meet this thread. */
-class Doors {
-  readonly #networks: readonly string[]
-  #list: BlockList | null = null
-
-  constructor(networks: readonly string[]) {
-    this.#networks = networks
-  }
-
-  open(address: string | undefined): boolean {
-    if (this.#networks.length === 0) return true
-    if (address === undefined) return false
-    this.#list ??= blockList(this.#networks.map((cidr) => parseNetwork(cidr)).filter((network) => network !== null))
-    return holds(this.#list, address)
-  }
-}
-
-interface Login {
-  readonly passwordSha256: Buffer
-  readonly client: Client
-  readonly doors: Doors
-}
-
-/** What a stranger's password is compared with. */
-const noPassword = Buffer.alloc(32)
-
-function clientOfLogin(
-  logins: ReadonlyMap<string, Login>,
-  user: string,
-  password: string,
-  address: string | undefined,
-): Client | null {
-  const known = logins.get(user)
-  const right = timingSafeEqual(hash('sha256', password, 'buffer'), known?.passwordSha256 ?? noPassword)
-  return right && known !== undefined && known.doors.open(address) ? known.client : null
-}
-
-/** Which names and addresses are whose. */
-class Identities {
-  readonly #domains = new Map<string, { readonly tenant: string; readonly subdomains: boolean }>()
-  /** By tenant. */
-  readonly #senders = new Map<string, ReadonlySet<string>>()
-
-  constructor({ intake }: Pick<DirectorySnapshot, 'intake'>) {
-    for (const { id: tenant, domains, senders } of intake) {
-      for (const { domain, subdomains } of domains) this.#domains.set(domain, { tenant, subdomains })
-      if (senders.length > 0) this.#senders.set(tenant, new Set(senders))
-    }
-  }
-
-  /** A single address counts only while nobody else has verified its domain. */
-  has(tenant: string, address: string): boolean {
-    const domain = domainOf(address)
-    if (domain === '') return false
-    const owner = this.#ownerOf(domain)
-    return owner === null ? this.#senders.get(tenant)?.has(foldAddress(address, domain)) === true : owner === tenant
-  }
-
-  /** The name itself, else the nearest above it that was verified with its subdomains. */
-  #ownerOf(domain: string): string | null {
-    const exact = this.#domains.get(domain)
-    if (exact !== undefined) return exact.tenant
-    for (let dot = domain.indexOf('.'); dot >= 0; dot = domain.indexOf('.', dot + 1)) {
-      const parent = this.#domains.get(domain.slice(dot + 1))
-      if (parent?.subdomains === true) return parent.tenant
-    }
-    return null
-  }
-}
-
-interface FileNetwork {
-  readonly list: BlockList
-  readonly prefix: number
-  readonly client: Client
-}
-
-function fileNetwork(tenant: string, cidr: string): FileNetwork {
-  const network = parseNetwork(cidr)
-  if (network === null) {
-    throw configError(
-      'bad_network',
-      `"${cidr}" is not a network`,
-      'Write it like 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32.',
-    )
-  }
-  return { list: blockList([network]), prefix: network.prefix, client: { tenant, how: `network ${cidr}` } }
-}
-
-function fileLogins(tenants: readonly TenantConfig[]): Map<string, Login> {
-  const logins = new Map<string, Login>()
-  for (const tenant of tenants) {
-    for (const { user, passwordSha256 } of tenant.logins) {
-      if (logins.has(user))
-        throw configError('login_repeated', `the login "${user}" is given twice`, 'Give each login to one tenant only.')
-      if (!/^[0-9a-f]{64}$/i.test(passwordSha256)) {
-        throw configError(
-          'bad_password_hash',
-          `the password hash of "${user}" is not SHA-256 in hex`,
-          'Give 64 hex digits, as sha256sum prints them.',
-        )
+  constructor(fileTenants: readonly TenantConfig[], { anySender, clock }: ClientsOptions) {
+    this.#anySender = anySender
+    this.#fromFile = new Set(fileTenants.map(({ name }) => name))
+    this.#credentials = new Credentials(fileTenants, clock)
+    for (const { name, networks } of fileTenants) {
+      for (const text of networks) {
+        const network = fileNetwork(text)
+        this.#sources.addOfFile(network, { tenant: name, how: `network ${network.cidr}` })
       }
-      logins.set(user, login({ tenant: tenant.name, how: `login ${user}` }, passwordSha256, []))
     }
   }
-  return logins
+
+  put(tenant: IntakeTenant): void {
+    const before = this.#tenants.get(tenant.id)
+    if (before !== undefined) this.#remove(before)
+    this.#tenants.set(tenant.id, tenant)
+    this.#identities.add(tenant)
+    for (const id of this.#credentials.add(tenant)) this.#current.add(id)
+    for (const { id, cidr } of tenant.networks) {
+      const network = parseNetwork(cidr)
+      if (network === null || network.prefix === 0) continue
+      this.#sources.add(network, { tenant: tenant.id, how: `network ${cidr}`, credentialId: id })
+      this.#current.add(id)
+    }
+  }
+
+  #remove(tenant: IntakeTenant): void {
+    this.#identities.remove(tenant)
+    this.#credentials.remove(tenant)
+    for (const { cidr } of tenant.networks) {
+      const network = parseNetwork(cidr)
+      if (network !== null) this.#sources.remove(network, tenant.id)
+    }
+    for (const { id } of [...tenant.keys, ...tenant.logins, ...tenant.networks]) this.#current.delete(id)
+  }
+
+  knowsNetwork(address: string): boolean {
+    return this.#sources.knows(address)
+  }
+
+  bySource(address: string, sender: string): Client | null {
+    return this.#sources.find(address, () => this.#identities.of(sender))
+  }
+
+  byLogin(user: string, password: string, address?: string): Client | null {
+    return this.#credentials.byLogin(user, password, address)
+  }
+
+  byKey(secret: string, address: string): KeyClient | null {
+    return this.#credentials.byKey(secret, address)
+  }
+
+  isCurrent({ credentialId }: Client): boolean {
+    return credentialId === undefined || this.#current.has(credentialId)
+  }
+
+  stream({ tenant }: Client, name: string): ClientStream | null {
+    return this.#tenants.get(tenant)?.streams.find((stream) => stream.name === name) ?? null
+  }
+
+  maySendAs({ tenant }: Client, address: string): boolean {
+    const free = this.#anySender || address === '' || this.#fromFile.has(tenant)
+    return free || this.#identities.of(address).includes(tenant)
+  }
 }
 
-function login(client: Client, passwordSha256: string, networks: readonly string[]): Login {
-  return { passwordSha256: Buffer.from(passwordSha256, 'hex'), client, doors: new Doors(networks) }
-}
-
-function configError(code: string, message: string, cure: string): PosthasteError {
-  return new PosthasteError(code, message, cure, { exitCode: 78 })
+function fileNetwork(text: string): Network {
+  const network = parseNetwork(text)
+  if (network !== null && network.prefix > 0) return network
+  const cure = 'Write it like 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32.'
+  if (network === null) throw configError('bad_network', `"${text}" is not a network`, cure)
+  throw configError('bad_network', `"${text}" is everybody: an open relay`, 'Name the networks of your own senders.')
 }

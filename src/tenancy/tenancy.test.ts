@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import type { TenantConfig } from '../config/compiled.ts'
-import { createClients } from './tenancy.ts'
+import { VirtualClock } from '../kernel/clock.ts'
+import { clientsOf } from './tenancy.ts'
+
+/** Of the file alone. */
+const ofFile = (tenants: readonly TenantConfig[]) =>
+  clientsOf(tenants, { intake: [] }, { anySender: false, clock: new VirtualClock() })
 
 function tenant(name: string, networks: string[], logins: Record<string, string> = {}): TenantConfig {
   return {
@@ -16,8 +21,8 @@ function tenant(name: string, networks: string[], logins: Record<string, string>
 }
 
 test('an address belongs to the most specific network that holds it', () => {
-  const clients = createClients([
-    tenant('everyone', ['10.0.0.0/8', '0.0.0.0/0']),
+  const clients = ofFile([
+    tenant('everyone', ['10.0.0.0/8', '128.0.0.0/1']),
     tenant('office', ['10.1.0.0/16', '2001:db8::/32']),
     tenant('printer', ['10.1.2.3', '2001:db8::7']),
     tenant('mapped', ['::ffff:192.0.2.0/120']),
@@ -35,15 +40,12 @@ test('an address belongs to the most specific network that holds it', () => {
     ['nonsense', undefined],
     ['', undefined],
   ]
-  for (const [address, name] of expected) assert.equal(clients.byNetwork(address)?.tenant, name, address)
-  assert.equal(clients.byNetwork('10.1.9.9')?.how, 'network 10.1.0.0/16')
+  for (const [address, name] of expected) assert.equal(clients.bySource(address, '')?.tenant, name, address)
+  assert.equal(clients.bySource('10.1.9.9', 'a@b')?.how, 'network 10.1.0.0/16')
 })
 
 test('a login needs its own password', () => {
-  const clients = createClients([
-    tenant('one', [], { 'app@one': 'secret', __proto__x: 'y' }),
-    tenant('two', [], { app: '' }),
-  ])
+  const clients = ofFile([tenant('one', [], { 'app@one': 'secret', __proto__x: 'y' }), tenant('two', [], { app: '' })])
   assert.deepEqual(clients.byLogin('app@one', 'secret'), { tenant: 'one', how: 'login app@one' })
   for (const [user, password] of [
     ['app@one', 'Secret'],
@@ -58,7 +60,7 @@ test('a login needs its own password', () => {
 })
 
 test('a stranger’s hash of zeros opens nothing', () => {
-  assert.equal(createClients([]).byLogin('', ''), null)
+  assert.equal(ofFile([]).byLogin('', ''), null)
 })
 
 test('what cannot be meant is refused with its cure', () => {
@@ -72,12 +74,16 @@ test('what cannot be meant is refused with its cure', () => {
     '10.0.0.0/8/8',
     '10.0.0.0/',
     '::ffff:10.0.0.0/8',
+    '0.0.0.0/0',
+    '::/0',
+    '::ffff:0.0.0.0/96',
+    '::ffff:0:0/96',
   ]) {
-    assert.throws(() => createClients([tenant('a', [cidr])]), { code: 'bad_network', exitCode: 78 }, cidr)
+    assert.throws(() => ofFile([tenant('a', [cidr])]), { code: 'bad_network', exitCode: 78 }, cidr)
   }
-  assert.throws(() => createClients([tenant('a', [], { u: '1' }), tenant('b', [], { u: '2' })]), {
+  assert.throws(() => ofFile([tenant('a', [], { u: '1' }), tenant('b', [], { u: '2' })]), {
     code: 'login_repeated',
   })
   const short = { name: 'a', networks: [], logins: [{ user: 'u', passwordSha256: 'abc' }] }
-  assert.throws(() => createClients([short]), { code: 'bad_password_hash' })
+  assert.throws(() => ofFile([short]), { code: 'bad_password_hash' })
 })

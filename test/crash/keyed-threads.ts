@@ -88,7 +88,7 @@ async function build({ directory, intakeThreads, seed }: KeyedThreadsPlan): Prom
   makeSpoolDirectories(openDisk(compiled.dataDirectory), intakeThreads)
   const { secret, snapshot } = await makeApiTenant(compiled)
   const layout = { intake: intakeThreads, deliver: 0 }
-  const options = { ...noTenants(), directory: snapshot, config: compiled, layout, log: quiet, sandboxSink: null }
+  const options = { ...noTenants(), directory: () => snapshot, config: compiled, layout, log: quiet, sandboxSink: null }
   const supervisor = new Supervisor(options)
   await supervisor.start()
   const load = new KeyedLoad({ port: supervisor.httpAddresses[0]?.port ?? 0, secret, random })

@@ -15,7 +15,7 @@ import {
 } from '../../src/intake/intake.ts'
 import { systemClock, VirtualClock } from '../../src/kernel/clock.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
-import type { Client, DirectoryClients, KeyClient } from '../../src/ports/clients.ts'
+import type { Client, Clients, ClientStream, KeyClient } from '../../src/ports/clients.ts'
 import { MemoryMessageStore } from './memory-message-store.ts'
 import { MemorySubmissions } from './memory-submissions.ts'
 
@@ -40,7 +40,10 @@ export const keys = {
   rival: 'ph_rival',
 }
 
-class MemoryClients implements DirectoryClients {
+/** Of acme's stream `codes`; its `news` has none. */
+export const codesDefaults = { expiresInMs: 600_000, tags: ['code', 'login'], campaign: 'security' }
+
+class MemoryClients implements Clients {
   readonly #keys = new Map<string, KeyClient>([
     [keys.acme, keyClient('acme', 'k1', ['send', 'read'])],
     [keys.acmeSendOnly, keyClient('acme', 'k2', ['send'])],
@@ -60,11 +63,18 @@ class MemoryClients implements DirectoryClients {
     return [...this.#keys.values()].some(({ credentialId }) => credentialId === client.credentialId)
   }
 
-  stream(client: Client, name: string): { readonly mailClass: 'bulk' } | null {
-    return client.tenant === 'acme' && name === 'news' ? { mailClass: 'bulk' } : null
+  stream(client: Client, name: string): ClientStream | null {
+    if (client.tenant !== 'acme') return null
+    const defaults = { expiresInMs: 0, tags: [], campaign: '' }
+    if (name === 'news') return { mailClass: 'bulk', defaults }
+    return name === 'codes' ? { mailClass: 'urgent', defaults: codesDefaults } : null
   }
 
-  byNetwork(): null {
+  knowsNetwork(): boolean {
+    return false
+  }
+
+  bySource(): null {
     return null
   }
 

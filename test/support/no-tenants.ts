@@ -5,7 +5,7 @@ import { systemClock } from '../../src/kernel/clock.ts'
 
 export const noTenants = (): Pick<SupervisorOptions, 'version' | 'directory' | 'store' | 'onConfirmSender'> => ({
   version: '0.0.0',
-  directory: { intake: [], preparing: [] },
+  directory: () => ({ version: 1, intake: [], preparing: [] }),
   store: new StoreClient(systemClock),
   onConfirmSender: async () => ({ outcome: 'unknown' }),
 })

@@ -74,7 +74,8 @@ export function sessionRig(options: Partial<SmtpConfig> = {}): SessionRig {
     hostname: 'mail.example.test',
     submissions: spool,
     clients: {
-      byNetwork: () => client,
+      knowsNetwork: () => true,
+      bySource: () => client,
       byLogin: () => null,
       byKey: () => null,
       isCurrent: () => true,

@@ -11,7 +11,7 @@ import {
   startSmtpIntake,
 } from '../../src/intake/intake.ts'
 import { VirtualClock } from '../../src/kernel/clock.ts'
-import type { DirectoryClients } from '../../src/ports/clients.ts'
+import type { Clients } from '../../src/ports/clients.ts'
 import type { MessageStore } from '../../src/ports/message-store.ts'
 import { clientsOf } from '../../src/tenancy/tenancy.ts'
 import { MemorySubmissions } from './memory-submissions.ts'
@@ -42,8 +42,18 @@ const testTenants: readonly TenantConfig[] = [
   },
 ]
 
-/** Those of `testTenants` alone. */
-export const fileClients = clientsOf(testTenants, { intake: [] }, { anySender: false, clock: new VirtualClock() })
+const ofFile = clientsOf(testTenants, { intake: [] }, { anySender: false, clock: new VirtualClock() })
+
+/** Those of `testTenants` alone; plain, so that a test can put something else in place of a part. */
+export const fileClients: Clients = {
+  knowsNetwork: (address) => ofFile.knowsNetwork(address),
+  bySource: (address, sender) => ofFile.bySource(address, sender),
+  byLogin: (user, password, address) => ofFile.byLogin(user, password, address),
+  byKey: (secret, address) => ofFile.byKey(secret, address),
+  isCurrent: (client) => ofFile.isCurrent(client),
+  stream: (client, name) => ofFile.stream(client, name),
+  maySendAs: (client, address) => ofFile.maySendAs(client, address),
+}
 
 export interface SmtpRig {
   readonly intake: SmtpIntake
@@ -68,7 +78,7 @@ class SteppedClock extends VirtualClock {
 export interface RigOptions extends Partial<SmtpConfig> {
   readonly tls?: TlsConfig | null
   readonly listener?: ListenerConfig['tls']
-  readonly clients?: DirectoryClients
+  readonly clients?: Clients
   readonly store?: MessageStore
 }
 

@@ -13,6 +13,7 @@ import { createContext, type CliContext, type CliOptions } from './context.ts'
 import { registerCredentials } from './credential-commands.ts'
 import { registerDomain } from './domain-commands.ts'
 import { registerMessage } from './message-command.ts'
+import { registerNetwork } from './network-commands.ts'
 import { registerSandbox } from './sandbox-command.ts'
 import { registerSpool } from './spool-command.ts'
 import { registerStart, registerVersion } from './start-command.ts'
@@ -31,6 +32,7 @@ const registrars: readonly CommandRegistrar[] = [
   registerMessage,
   registerTenant,
   registerCredentials,
+  registerNetwork,
   registerDomain,
   registerSenderAndStream,
   registerSandbox,

@@ -1,4 +1,4 @@
-/** tenant, key, login, domain, sender, stream: what people type, and what they read. */
+/** tenant, key, login, network, domain, sender, stream: what people type, and what they read. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { type AdminRig, adminRig } from '../../../test/support/admin-rig.ts'
@@ -96,13 +96,27 @@ test('key and login: the secret is shown once, with the sentence that says so', 
   assert.match((await run('login', 'revoke', 'acme', 'app')).out, /^Login app is revoked since /)
 })
 
+test('network: added in its one form, listed, removed as it was typed', async (t) => {
+  const { run, directory } = await world(t)
+  await directory.createTenant('acme')
+  assert.match((await run('network', 'list', 'acme')).out, /^There is no network yet/)
+  const added = await run('network', 'add', 'acme', '192.0.2.77/24')
+  assert.match(added.out, /^From 192\.0\.2\.0\/24 acme sends as what it has proven, without a password; id /)
+  assert.match((await run('network', 'list', 'acme')).out, /^NETWORK +ID +CREATED\n192\.0\.2\.0\/24 /)
+  const everybody = await run('network', 'add', 'acme', '0.0.0.0/0')
+  assert.deepEqual([everybody.code, everybody.err.split('\n')[0]], [65, 'posthaste: /cidr: "0.0.0.0/0" is everybody'])
+  assert.equal((await run('network', 'remove', 'acme', '192.0.3.0/24')).code, 1)
+  assert.match((await run('network', 'remove', 'acme', '192.0.2.77/24')).out, /^Network 192\.0\.2\.0\/24 is removed/)
+  assert.match((await run('network', 'list', 'acme')).out, /^There is no network yet/)
+})
+
 test('stream: class and defaults, changed and removed', async (t) => {
   const { run, directory } = await world(t)
   await directory.createTenant('acme')
-  const added = await run('stream', 'add', 'acme', 'news', '--class', 'bulk', '--defaults', '{"trackOpens": true}')
-  assert.match(added.out, /^Stream news: bulk, defaults \{"trackOpens":true\}; id /)
+  const added = await run('stream', 'add', 'acme', 'news', '--class', 'bulk', '--defaults', '{"tags": ["a"]}')
+  assert.match(added.out, /^Stream news: bulk, defaults \{"tags":\["a"\]\}; id /)
   assert.match((await run('stream', 'change', 'acme', 'news', '--class', 'urgent')).out, /^Stream news: urgent/)
-  assert.match((await run('stream', 'list', 'acme')).out, /news +urgent .*\{"trackOpens":true\}\n$/)
+  assert.match((await run('stream', 'list', 'acme')).out, /news +urgent .*\{"tags":\["a"\]\}\n$/)
   assert.equal((await run('stream', 'add', 'acme', 'x', '--defaults', 'x')).code, 64)
   assert.match((await run('stream', 'remove', 'acme', 'news')).out, /^Stream news is removed/)
   assert.match((await run('stream', 'list', 'acme')).out, /^There is no stream yet/)

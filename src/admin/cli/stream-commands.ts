@@ -56,7 +56,7 @@ interface StreamFlags extends EngineFlags {
 }
 
 const classProse = 'urgent, transactional or bulk'
-const defaultsProse = 'what its messages have when they do not say otherwise, as a JSON object'
+const defaultsProse = 'what its messages have when they do not say otherwise, as JSON: expires_in, tags, campaign'
 
 function registerStream(stream: Command, context: CliContext): void {
   withEngineOptions(stream.command('add <tenant> <name>').description('a new one'))
@@ -103,7 +103,7 @@ function defaultsOf({ defaults }: StreamFlags): { defaults?: unknown } {
   try {
     return { defaults: JSON.parse(defaults) as unknown }
   } catch {
-    throw new PosthasteError('bad_defaults', '--defaults is not JSON', `Write it like '{"track_opens": false}'.`, {
+    throw new PosthasteError('bad_defaults', '--defaults is not JSON', `Write it like '{"tags": ["news"]}'.`, {
       exitCode: 64,
     })
   }

@@ -49,8 +49,8 @@ export function registerTenant(program: Command, context: CliContext): void {
     },
   )
   for (const [verb, description] of [
-    ['suspend', 'its keys and logins open nothing until it is resumed; mail that it handed over goes on'],
-    ['resume', 'its keys and logins are good again'],
+    ['suspend', 'its keys, logins and networks open nothing until it is resumed; mail that it handed over goes on'],
+    ['resume', 'its keys, logins and networks are good again'],
   ] as const) {
     withEngineOptions(tenant.command(`${verb} <tenant>`).description(description)).action(
       async (called: string, flags: EngineFlags) =>

@@ -96,10 +96,38 @@ test('logins: with a user or without one, revoked by user or id', async (t) => {
   assert.equal((await call('GET', '/tenants/acme/logins')).body.logins.length, 3)
 })
 
-test('streams keep the words of their defaults', async (t) => {
+test('networks: in their one form, listed, removed by text or id, and never everybody', async (t) => {
   const { call } = await adminRig(t)
   await call('POST', '/tenants', { name: 'acme' })
-  const defaults = { trackOpens: true, from_name: 'Shop' }
+  const made = await call('POST', '/tenants/acme/networks', { cidr: '10.1.2.3/8' })
+  assert.deepEqual([made.status, made.body.cidr], [201, '10.0.0.0/8'])
+  assert.deepEqual(Object.keys(made.body), ['id', 'tenant_id', 'cidr', 'created_at'])
+  const six = await call('POST', '/tenants/acme/networks', { cidr: '2001:DB8::/32' })
+  assert.deepEqual((await call('GET', '/tenants/acme/networks')).body, { networks: [made.body, six.body] })
+  const again = await call('POST', '/tenants/acme/networks', { cidr: '10.0.0.0/8' })
+  assert.deepEqual(codeOf(again), [409, 'network_taken'])
+  for (const cidr of ['0.0.0.0/0', '::/0', '::ffff:0.0.0.0/96', '::ffff:0:0/96', '10.0.0.0/33', 'x', '', ' '])
+    assert.deepEqual(
+      codeOf(await call('POST', '/tenants/acme/networks', { cidr })),
+      [422, 'invalid_value', '/cidr'],
+      cidr,
+    )
+  assert.deepEqual(codeOf(await call('POST', '/tenants/acme/networks', { network: '10.0.0.0/8' })), [
+    422,
+    'invalid_value',
+    '/network',
+  ])
+  const removed = await call('DELETE', `/tenants/acme/networks/${encodeURIComponent('10.9.9.9/8')}`)
+  assert.equal(removed.body.id, made.body.id)
+  assert.deepEqual(codeOf(await call('DELETE', '/tenants/acme/networks/10.0.0.0%2F8')), [404, 'network_unknown'])
+  assert.equal((await call('DELETE', `/tenants/acme/networks/${six.body.id}`)).body.cidr, '2001:db8::/32')
+  assert.deepEqual((await call('GET', '/tenants/acme/networks')).body, { networks: [] })
+})
+
+test('what a stream says of its defaults may be sent back', async (t) => {
+  const { call } = await adminRig(t)
+  await call('POST', '/tenants', { name: 'acme' })
+  const defaults = { expires_in: '90m', tags: ['news', 'café'], campaign: 'spring' }
   const made = await call('POST', '/tenants/acme/streams', { name: 'news', class: 'bulk', defaults })
   assert.deepEqual([made.status, made.body.defaults], [201, defaults])
   const changed = await call('PATCH', '/tenants/acme/streams/news', { class: 'urgent' })
@@ -111,8 +139,25 @@ test('streams keep the words of their defaults', async (t) => {
   ])
   const fast = { name: 'fast', class: 'fast' }
   assert.deepEqual(codeOf(await call('POST', '/tenants/acme/streams', fast)), [422, 'invalid_value', '/class'])
-  const polluted = '{"name":"p","class":"bulk","defaults":{"__proto__":{"a":1}}}'
-  assert.deepEqual(codeOf(await call('POST', '/tenants/acme/streams', polluted)), [422, 'invalid_value', '/defaults'])
+  const same = await call('PATCH', '/tenants/acme/streams/news', { defaults: changed.body.defaults })
+  assert.deepEqual(same.body, changed.body)
+  for (const [written, shown] of [
+    [3_600, '1h'],
+    ['24h', '1d'],
+    ['61s', '61s'],
+    ['1.001m', '60060ms'],
+  ] as const) {
+    const of = await call('PATCH', '/tenants/acme/streams/news', { defaults: { expires_in: written } })
+    assert.deepEqual(of.body.defaults, { expires_in: shown })
+  }
+  for (const [bad, pointer] of [
+    ['{"__proto__":{"a":1}}', '/defaults/__proto__'],
+    ['{"track_opens":true}', '/defaults/track_opens'],
+    ['{"tags":["a,b"]}', '/defaults/tags/0'],
+  ] as const) {
+    const refused = await call('POST', '/tenants/acme/streams', `{"name":"p","class":"bulk","defaults":${bad}}`)
+    assert.deepEqual(codeOf(refused), [422, 'invalid_value', pointer])
+  }
   assert.equal((await call('DELETE', '/tenants/acme/streams/news')).body.name, 'news')
   assert.deepEqual((await call('GET', '/tenants/acme/streams')).body, { streams: [] })
 })
@@ -162,6 +207,9 @@ const everyRoute = (tenant: string, thing: string) =>
       ['POST', '/logins'],
       ['GET', '/logins'],
       ['DELETE', `/logins/${thing}`],
+      ['POST', '/networks'],
+      ['GET', '/networks'],
+      ['DELETE', `/networks/${thing}`],
       ['POST', '/domains'],
       ['GET', '/domains'],
       ['GET', `/domains/${thing}`],
@@ -181,6 +229,7 @@ const everyRoute = (tenant: string, thing: string) =>
 const bodies: Readonly<Record<string, unknown>> = {
   'PATCH ': { name: 'renamed' },
   'POST /keys': { name: 'k', scopes: ['send'] },
+  'POST /networks': { cidr: '198.51.100.0/24' },
   'POST /domains': { domain: 'other.example' },
   'POST /senders': { address: 'eve@example.net' },
   'POST /streams': { name: 's', class: 'bulk' },
@@ -203,6 +252,7 @@ test('what belongs to one tenant is not reached through another’s path, by id 
   const { id: two } = await directory.createTenant('two')
   const key = (await directory.createKey(two, { name: 'shop', scopes: ['send'] })).key
   const login = (await directory.createLogin(two, { user: 'app' })).login
+  const network = await directory.addNetwork(two, '192.0.2.0/24')
   const domain = await directory.addDomain(two, { domain: 'two.example' })
   const { sender } = await directory.addSender(two, 'ann@gmail.example')
   const stream = await directory.createStream(two, { name: 'news', mailClass: 'bulk' })
@@ -210,6 +260,7 @@ test('what belongs to one tenant is not reached through another’s path, by id 
   for (const [kind, names] of [
     ['key', [key.id, key.name]],
     ['login', [login.id, login.user]],
+    ['network', [network.id, network.cidr]],
     ['domain', [domain.id, domain.domain]],
     ['sender', [sender.id, sender.address]],
     ['stream', [stream.id, stream.name]],
@@ -232,7 +283,7 @@ test('what belongs to one tenant is not reached through another’s path, by id 
 })
 
 async function everything({ call }: AdminRig, tenant: string): Promise<unknown[]> {
-  const lists = ['', '/keys', '/logins', '/domains', '/senders', '/streams']
+  const lists = ['', '/keys', '/logins', '/networks', '/domains', '/senders', '/streams']
   return await Promise.all(lists.map(async (path) => (await call('GET', `/tenants/${tenant}${path}`)).body))
 }
 

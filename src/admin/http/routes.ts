@@ -7,7 +7,7 @@ import { json as wireJson } from './json.ts'
 import { metricsContentType, renderMetrics } from './metrics.ts'
 import { problem } from './problem.ts'
 import { readLimit } from './query.ts'
-import { registerCredentialRoutes, registerTenantRoutes } from './tenant-routes.ts'
+import { registerCredentialRoutes, registerNetworkRoutes, registerTenantRoutes } from './tenant-routes.ts'
 
 const pageDefault = 50
 
@@ -53,6 +53,7 @@ export function registerAdminRoutes(app: FastifyInstance, engine: EngineView): v
 function registerDirectoryRoutes(app: FastifyInstance, directory: DirectoryView): void {
   registerTenantRoutes(app, directory)
   registerCredentialRoutes(app, directory)
+  registerNetworkRoutes(app, directory)
   registerDomainRoutes(app, directory)
   registerSenderRoutes(app, directory)
   registerStreamRoutes(app, directory)

@@ -1,7 +1,8 @@
-/** Tenants and what they sign in with. A tenant is named in a path by its id or its name; its things by their ids, or by what people call them. */
+/** Tenants and what they are recognised by. A tenant is named in a path by its id or its name; its things by their ids, or by what people call them. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Scope, Tenant } from '../../ports/directory.ts'
-import { keyWire, loginWire, tenantWire } from '../directory-wire.ts'
+import { parseNetwork } from '../../standards/network.ts'
+import { keyWire, loginWire, networkWire, tenantWire } from '../directory-wire.ts'
 import type { DirectoryView } from '../view.ts'
 import { Fields, noFields } from './body.ts'
 import { json } from './json.ts'
@@ -94,6 +95,25 @@ export function registerCredentialRoutes(app: FastifyInstance, directory: Direct
     const inUse = (await directory.listLogins(id)).filter(({ revokedMs }) => revokedMs === null)
     const login = idOf(inUse, params.thing, ({ user }) => user)
     return json(reply, loginWire((await directory.revokeLogin(id, login)).withdrawn))
+  })
+}
+
+export function registerNetworkRoutes(app: FastifyInstance, directory: DirectoryView): void {
+  app.post(`${tenantPath}/networks`, async ({ params, body }: OfTenant, reply) => {
+    const cidr = new Fields(body, ['cidr']).needText('cidr')
+    const { id } = await directory.findTenant(params.tenant)
+    return json(reply.code(201), networkWire(await directory.addNetwork(id, cidr)))
+  })
+  app.get(`${tenantPath}/networks`, async ({ params }: OfTenant, reply) => {
+    const { id } = await directory.findTenant(params.tenant)
+    return json(reply, { networks: (await directory.listNetworks(id)).map(networkWire) })
+  })
+  app.delete(`${tenantPath}/networks/:thing`, async ({ params, body }: OfThing, reply) => {
+    noFields(body)
+    const { id } = await directory.findTenant(params.tenant)
+    const called = parseNetwork(params.thing)?.cidr ?? params.thing
+    const network = idOf(await directory.listNetworks(id), called, ({ cidr }) => cidr)
+    return json(reply, networkWire((await directory.removeNetwork(id, network)).withdrawn))
   })
 }
 

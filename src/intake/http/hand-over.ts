@@ -118,7 +118,7 @@ function commit(
         eightBit: scanner.eightBit,
         smtpUtf8: content.smtpUtf8 || draft.recipients.some(({ ascii }) => !ascii),
         dotLines: scanner.dotLines,
-        expiresAtMs: options.expiresAtMs,
+        expiresAtMs: options.expiresInMs === 0 ? 0 : timeMs + options.expiresInMs,
         cuts: [],
         facts: {
           via: 'http',

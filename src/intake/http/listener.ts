@@ -6,7 +6,7 @@ import type { HttpConfig, HttpListenerConfig, TlsConfig } from '../../config/com
 import type { Clock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
 import type { Random } from '../../kernel/random.ts'
-import type { DirectoryClients } from '../../ports/clients.ts'
+import type { Clients } from '../../ports/clients.ts'
 import type { Confirmation } from '../../ports/directory.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
@@ -25,7 +25,7 @@ export interface HttpIntakeOptions {
   /** Null: a listener with implicit TLS cannot start. */
   readonly tls: TlsConfig | null
   readonly submissions: Submissions
-  readonly clients: DirectoryClients
+  readonly clients: Clients
   readonly store: MessageStore
   readonly clock: Clock
   readonly random: Random

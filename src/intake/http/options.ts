@@ -11,7 +11,8 @@ import {
   metadataText,
 } from '../../model/options-of-mail.ts'
 import type { MailClass } from '../../model/submission.ts'
-import type { Client, DirectoryClients } from '../../ports/clients.ts'
+import type { Client, Clients, ClientStream } from '../../ports/clients.ts'
+import { withDefaults } from '../stream-defaults.ts'
 import { Problem } from './problem.ts'
 import type { RawEmail } from './schemas.ts'
 
@@ -23,41 +24,36 @@ export interface MailOptions {
   /** As it is kept. */
   readonly metadata: string
   /** 0: as the configuration says. */
-  readonly expiresAtMs: number
+  readonly expiresInMs: number
 }
 
 type OptionsInput = Pick<RawEmail, 'tags' | 'metadata' | 'class' | 'stream' | 'campaign' | 'expires_in'>
 
 /** Throws a Problem. */
-export function readOptions(
-  input: OptionsInput,
-  client: Client,
-  clients: DirectoryClients,
-  nowMs: number,
-): MailOptions {
-  const { tags = [], metadata = {}, campaign = '', stream = '', expires_in } = input
+export function readOptions(input: OptionsInput, client: Client, clients: Clients): MailOptions {
+  const { tags = [], metadata = {}, campaign = '', stream: name = '', expires_in } = input
   const wrongTag = tags.findIndex((tag) => checkTag(tag) !== null)
   if (wrongTag >= 0) refuse('tag', `/tags/${wrongTag}`, checkTag(tags[wrongTag] as string))
   refuse('tags', '/tags', checkTags(tags))
   refuse('metadata', '/metadata', checkMetadata(metadata))
   if (campaign !== '') refuse('campaign', '/campaign', checkCampaign(campaign))
-  return {
-    mailClass: input.class ?? streamClass(stream, client, clients) ?? 'transactional',
-    stream,
+  const stream = name === '' ? null : streamOf(name, client, clients)
+  const options: MailOptions = {
+    mailClass: input.class ?? stream?.mailClass ?? 'transactional',
+    stream: name,
     campaign,
     tags,
     metadata: metadataText(metadata),
-    expiresAtMs: expires_in === undefined ? 0 : nowMs + expiresInMs(expires_in),
+    expiresInMs: expires_in === undefined ? 0 : expiresInMs(expires_in),
   }
+  return stream === null ? options : withDefaults(options, stream.defaults)
 }
 
-/** Null without a stream. */
-function streamClass(name: string, client: Client, clients: DirectoryClients): MailClass | null {
-  if (name === '') return null
+function streamOf(name: string, client: Client, clients: Clients): ClientStream {
   refuse('stream', '/stream', checkStream(name))
   const stream = clients.stream(client, name)
   if (stream === null) throw new Problem(failures.streamUnknown, { pointer: '/stream' })
-  return stream.mailClass
+  return stream
 }
 
 function expiresInMs(given: number | string): number {

@@ -31,7 +31,7 @@ const crlf = Buffer.from('\r\n')
 
 /** Throws a Problem. */
 export function rawDraft(server: HttpServer, caller: Caller, email: RawEmail): Draft {
-  const { clients, clock, hostname } = server
+  const { clients, hostname } = server
   const decoded = decodeBase64(email.raw, '/raw')
   const content = withCrlf(Buffer.from(decoded.buffer, decoded.byteOffset, decoded.length))
   const header = content.subarray(0, headerBytesMax.value + 1)
@@ -46,7 +46,7 @@ export function rawDraft(server: HttpServer, caller: Caller, email: RawEmail): D
     returnPath: sender.address,
     recipients: distinct([readAddresses(email.to, '/to')]),
     subject: readableText(header, survey.subjectStart, survey.subjectEnd, subjectCharactersMax.value),
-    options: readOptions(email, caller.client, clients, clock.nowMs()),
+    options: readOptions(email, caller.client, clients),
     expectedBytes: content.length,
     write: (id, timeMs) => ({
       addedHeaders:

@@ -5,7 +5,14 @@ import { request } from 'node:https'
 import { test } from 'node:test'
 import PostalMime from 'postal-mime'
 import { condition } from '../../../test/support/condition.ts'
-import { fixtureTls, goodEmail, type HttpRig, keys, startHttpRig } from '../../../test/support/http-rig.ts'
+import {
+  codesDefaults,
+  fixtureTls,
+  goodEmail,
+  type HttpRig,
+  keys,
+  startHttpRig,
+} from '../../../test/support/http-rig.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { hourMs } from '../../kernel/units.ts'
 
@@ -264,4 +271,32 @@ test('what was accepted can be asked for at once', async (t) => {
   )
   assert.deepEqual([status.body['status'], status.body['recipient_count']], ['queued', 1])
   assert.equal((list.body['data'] as unknown[]).length, 1)
+})
+
+test('what a stream has by default counts where the message says nothing, in either form', async (t) => {
+  const rig = await startHttpRig(t)
+  const codes = { ...goodEmail, stream: 'codes' }
+  const raw = Buffer.from('From: ann@example.test\r\n\r\nx\r\n').toString('base64')
+  for (const body of [
+    codes,
+    { ...codes, tags: ['a', 'code'], campaign: 'mine', expires_in: '2h', class: 'bulk' },
+    { ...codes, tags: Array.from({ length: 9 }, (_, n) => `t${n}`) },
+    { raw, to: ['bob@example.net'], stream: 'codes' },
+    { ...goodEmail, stream: 'news' },
+  ]) {
+    const sent = await rig.post(body)
+    assert.equal(sent.status, 202, sent.text)
+  }
+  const kept = rig.spool.committed.map(({ head }) => {
+    const leftMs = head.expiresAtMs === 0 ? 0 : Math.round((head.expiresAtMs - systemClock.nowMs()) / 60_000) * 60_000
+    return [head.mailClass, leftMs, head.facts.tags, head.facts.campaign, head.facts.stream]
+  })
+  const { expiresInMs, tags, campaign } = codesDefaults
+  assert.deepEqual(kept, [
+    ['urgent', expiresInMs, tags, campaign, 'codes'],
+    ['bulk', 7_200_000, ['a', 'code', 'login'], 'mine', 'codes'],
+    ['urgent', expiresInMs, [...Array.from({ length: 9 }, (_, n) => `t${n}`), 'code'], campaign, 'codes'],
+    ['urgent', expiresInMs, tags, campaign, 'codes'],
+    ['bulk', 0, [], '', 'news'],
+  ])
 })

@@ -118,7 +118,7 @@ async function send(server: HttpServer, caller: Caller, input: Input, idempotenc
 }
 
 function writtenDraft(server: HttpServer, caller: Caller, email: WrittenEmail): Draft {
-  const { hostname, random, clients, clock } = server
+  const { hostname, random, clients } = server
   const { from, recipients, shownFrom, parts } = readEnvelope(email)
   let expectedBytes = (email.text?.length ?? 0) + (email.html?.length ?? 0)
   for (const { content } of email.attachments ?? []) expectedBytes += content.length
@@ -128,7 +128,7 @@ function writtenDraft(server: HttpServer, caller: Caller, email: WrittenEmail): 
     returnPath: from.address,
     recipients,
     subject: email.subject ?? '',
-    options: readOptions(email, caller.client, clients, clock.nowMs()),
+    options: readOptions(email, caller.client, clients),
     expectedBytes,
     write(id, dateMs) {
       const attachments = readAttachments(email.attachments)

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify'
 import type { HttpConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Random } from '../../kernel/random.ts'
-import type { DirectoryClients, KeyClient } from '../../ports/clients.ts'
+import type { Clients, KeyClient } from '../../ports/clients.ts'
 import type { Confirmation, Scope } from '../../ports/directory.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
@@ -17,7 +17,7 @@ export interface HttpServer {
   readonly hostname: string
   readonly recipientsMax: number
   readonly submissions: Submissions
-  readonly clients: DirectoryClients
+  readonly clients: Clients
   readonly store: MessageStore
   readonly clock: Clock
   readonly random: Random

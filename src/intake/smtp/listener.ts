@@ -4,7 +4,7 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import type { ListenerConfig, SmtpConfig, TlsConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
-import type { DirectoryClients } from '../../ports/clients.ts'
+import type { Clients } from '../../ports/clients.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import type { ListenerTls } from './connection.ts'
@@ -22,7 +22,7 @@ export interface SmtpIntakeOptions {
   /** Null: no TLS is offered, and a listener with implicit TLS cannot start. */
   readonly tls: TlsConfig | null
   readonly submissions: Submissions
-  readonly clients: DirectoryClients
+  readonly clients: Clients
   /** Where idempotency keys are looked up. Null: messages that have one are refused. */
   readonly store: MessageStore | null
   readonly clock: Clock

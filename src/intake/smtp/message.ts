@@ -8,12 +8,14 @@
 import { createHash, type Hash } from 'node:crypto'
 import { invariant } from '../../kernel/assert.ts'
 import { type Failure, failures } from '../../model/failures.ts'
+import type { ClientStream } from '../../ports/clients.ts'
 import { isFailure, type Submissions, type Transaction } from '../../ports/submissions.ts'
 import { subjectCharactersMax } from '../../model/limits.ts'
 import type { MailClass, SubmissionFacts } from '../../model/submission.ts'
 import { fromAddresses, type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
 import { readableText } from '../../standards/mime/encoded-words.ts'
 import type { MailCommand } from '../../standards/smtp-command.ts'
+import { withDefaults } from '../stream-defaults.ts'
 import { dateField, messageIdField, receivedField, type Trace } from '../trace.ts'
 import { ContentScanner, type ContentSink } from './content.ts'
 import { headerBytesMax, headerFieldsMax, receivedFieldsMax, recipientOverheadBytes } from './limits.ts'
@@ -33,8 +35,8 @@ export interface MessageOwner {
   readonly credentialId: string
   /** Whether its client may write that into From. */
   maySendAs(address: string): boolean
-  /** Of its client's stream of that name; null when it has none. */
-  streamClass(name: string): MailClass | null
+  /** Its client's stream of that name; null when it has none. */
+  stream(name: string): ClientStream | null
   /** It wants no more content for now. */
   spoolFull(): void
   /** It does again. */
@@ -326,10 +328,10 @@ export class IncomingMessage implements ContentSink {
     this.#envelopeBytes += bytes
     const options = readOptions(header, fields)
     if ('smtp' in options) return options
-    const streamClass = options.stream === '' ? null : (this.#owner as MessageOwner).streamClass(options.stream)
-    if (options.stream !== '' && streamClass === null) return failures.streamUnknown
-    this.#options = options
-    this.#mailClass = options.mailClass ?? streamClass ?? this.#mailClass
+    const stream = options.stream === '' ? null : (this.#owner as MessageOwner).stream(options.stream)
+    if (options.stream !== '' && stream === null) return failures.streamUnknown
+    this.#options = stream === null ? options : withDefaults(options, stream.defaults)
+    this.#mailClass = options.mailClass ?? stream?.mailClass ?? this.#mailClass
     if (options.idempotencyKey !== '') {
       this.#hash = createHash('sha256')
         .update(JSON.stringify([this.returnPath, this.recipients]))

@@ -1,7 +1,7 @@
 /** What all sessions of one SMTP server share, and what it tells the outside about itself. */
 import type { SmtpConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
-import type { DirectoryClients } from '../../ports/clients.ts'
+import type { Clients } from '../../ports/clients.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -12,7 +12,7 @@ export interface SmtpServer {
   readonly config: SmtpConfig
   readonly hostname: string
   readonly submissions: Submissions
-  readonly clients: DirectoryClients
+  readonly clients: Clients
   /** Where idempotency keys are looked up. Null: messages that have one are refused. */
   readonly store: MessageStore | null
   readonly clock: Clock

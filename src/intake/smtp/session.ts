@@ -18,8 +18,7 @@
  */
 import { secondMs } from '../../kernel/units.ts'
 import { type Failure, failures } from '../../model/failures.ts'
-import type { MailClass } from '../../model/submission.ts'
-import type { Client } from '../../ports/clients.ts'
+import type { Client, ClientStream } from '../../ports/clients.ts'
 import { commandArguments, commandVerb } from '../../standards/smtp-command.ts'
 import type { Peer } from '../peer.ts'
 import { protocolWord } from '../trace.ts'
@@ -68,7 +67,8 @@ export class Session implements MessageOwner, Mortal {
   secure = false
   hello = ''
   extended = false
-  client: Client | null
+  /** Of the login; without one, of the open message, because where there is no login the sender tells who is meant. */
+  client: Client | null = null
   authenticated = false
   loginFailures = 0
   message: IncomingMessage | null = null
@@ -95,7 +95,6 @@ export class Session implements MessageOwner, Mortal {
     this.link = link
     this.tlsAvailable = tls === 'offered'
     this.phase = tls === 'implicit' ? 'tls' : 'greeting'
-    this.client = server.clients.byNetwork(peer.address)
     this.#held = new HeldInput(link)
     this.dueMs = server.clock.monotonicMs() + server.config.idleMsMax
     server.deadlines.add(this)
@@ -185,8 +184,8 @@ export class Session implements MessageOwner, Mortal {
     return this.server.clients.maySendAs(this.client as Client, address)
   }
 
-  streamClass(name: string): MailClass | null {
-    return this.server.clients.stream(this.client as Client, name)?.mailClass ?? null
+  stream(name: string): ClientStream | null {
+    return this.server.clients.stream(this.client as Client, name)
   }
 
   spoolReady(): void {
@@ -278,17 +277,17 @@ export class Session implements MessageOwner, Mortal {
   reset(): void {
     this.message?.abort()
     this.message = null
+    if (!this.authenticated) this.client = null
     this.#spoolFull = false
   }
 
   /** The one way back to a session that knows nothing of its client (RFC 3207 §4.2). */
   forget(): void {
+    this.authenticated = false
     this.reset()
     this.hello = ''
     this.extended = false
     this.#exchange = null
-    this.authenticated = false
-    this.client = this.server.clients.byNetwork(this.peer.address)
     this.#lines.clear()
   }
 

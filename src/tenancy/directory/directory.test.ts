@@ -8,7 +8,8 @@ import { directoryRig, temporaryFolder } from '../../../test/support/directory-r
 import { openSqlite } from '../../adapters/embedded/embedded.ts'
 import { VirtualClock } from '../../kernel/clock.ts'
 import { systemRandom } from '../../kernel/random.ts'
-import { dayMs } from '../../kernel/units.ts'
+import { dayMs, minuteMs } from '../../kernel/units.ts'
+import type { DirectoryChange } from '../../ports/directory.ts'
 import { InvalidValue } from '../../ports/directory.ts'
 import { type DirectorySchema, openDirectory } from './directory.ts'
 import { makeRsaKey } from './domain-keys.ts'
@@ -38,8 +39,9 @@ test('what was made is there after a restart, and no secret is on disk', async (
   const stream = await directory.createStream(tenant.id, {
     name: 'receipts',
     mailClass: 'transactional',
-    defaults: { from: 'shop@example.com', tags: ['a'] },
+    defaults: { tags: ['a'] },
   })
+  const network = await directory.addNetwork(tenant.id, '10.1.2.3/8')
   const domain = await directory.addDomain(tenant.id, { domain: 'Example.COM.' })
   await directory.verifyDomain(tenant.id, domain.id, [domain.record.value])
   const before = directory.snapshot()
@@ -52,6 +54,7 @@ test('what was made is there after a restart, and no secret is on disk', async (
   assert.deepEqual(await again.listKeys(tenant.id), [key])
   assert.deepEqual(await again.listLogins(tenant.id), [made.login])
   assert.deepEqual(await again.listStreams(tenant.id), [stream])
+  assert.deepEqual(await again.listNetworks(tenant.id), [network])
   assert.equal((await again.listDomains(tenant.id))[0]?.record.value, domain.record.value)
   await again.close()
   const rows = readFileSync(join(rig.folder, 'directory.db'), 'latin1')
@@ -198,14 +201,108 @@ test('streams change their class and defaults, never their name', async (t) => {
   const { directory } = await directoryRig(t)
   const tenant = await directory.createTenant('one')
   const stream = await directory.createStream(tenant.id, { name: 'news', mailClass: 'bulk' })
-  const changed = await directory.changeStream(tenant.id, stream.id, { defaults: { track_opens: true } })
-  assert.deepEqual(changed, { ...stream, defaults: { track_opens: true } })
+  const asked = { campaign: 'spring', tags: ['a', 'b', 'a'], expires_in: '90m' }
+  const changed = await directory.changeStream(tenant.id, stream.id, { defaults: asked })
+  const defaults = { expiresInMs: 90 * minuteMs, tags: ['a', 'b'], campaign: 'spring' }
+  assert.deepEqual(changed, { ...stream, defaults })
   await directory.changeStream(tenant.id, stream.id, { mailClass: 'urgent' })
-  assert.deepEqual(directory.snapshot().preparing[0]?.streams, [{ name: 'news', defaults: { track_opens: true } }])
-  assert.deepEqual(directory.snapshot().intake[0]?.streams, [{ name: 'news', mailClass: 'urgent' }])
+  assert.deepEqual(directory.snapshot().intake[0]?.streams, [{ name: 'news', mailClass: 'urgent', defaults }])
   const { snapshot } = await directory.removeStream(tenant.id, stream.id)
   assert.deepEqual(snapshot.intake[0]?.streams, [])
 })
+
+test('defaults that were stored before there was a rule count as far as they make sense', async (t) => {
+  const rig = await directoryRig(t)
+  const { id } = await rig.directory.createTenant('one')
+  for (const [n, written] of [
+    '{"track_opens":true,"tags":["a"],"expires_in":7200}',
+    '{"tags":[1],"expires_in":"soon","campaign":""}',
+    '{"tags":"a","expires_in":"1s","campaign":{"__proto__":1}}',
+  ].entries()) {
+    const row = { id: `${n}`, tenant_id: id, name: `s${n}`, mail_class: 'bulk', defaults: written, created_ms: 1 }
+    await rig.db.insertInto('streams').values(row).execute()
+  }
+  const { directory } = await rig.reopen()
+  const found = (await directory.listStreams(id)).map(({ defaults }) => defaults)
+  const nothing = { expiresInMs: 0, tags: [], campaign: '' }
+  assert.deepEqual(found, [{ ...nothing, expiresInMs: 120 * minuteMs, tags: ['a'] }, nothing, nothing])
+  assert.deepEqual(
+    directory.snapshot().intake[0]?.streams.map(({ defaults }) => defaults),
+    found,
+  )
+})
+
+test('networks of a tenant: in their one form, each once, shared with whoever else is there, gone while it is suspended', async (t) => {
+  const { directory } = await directoryRig(t)
+  const [one, two] = [await directory.createTenant('one'), await directory.createTenant('two')]
+  const network = await directory.addNetwork(one.id, '2001:DB8::7/32')
+  assert.equal(network.cidr, '2001:db8::/32')
+  for (const again of ['2001:db8::/32', '2001:db8:1::/32'])
+    await assert.rejects(directory.addNetwork(one.id, again), { code: 'network_taken' })
+  await directory.addNetwork(two.id, '2001:db8::/32')
+  const mapped = await directory.addNetwork(one.id, '::ffff:192.0.2.0/120')
+  assert.equal(mapped.cidr, '192.0.2.0/24')
+  const ofOne = () =>
+    directory
+      .snapshot()
+      .intake[0]?.networks.map(({ cidr }) => cidr)
+      .sort()
+  assert.deepEqual(ofOne(), ['192.0.2.0/24', '2001:db8::/32'])
+  assert.deepEqual((await directory.suspendTenant(one.id)).snapshot.intake[0]?.networks, [])
+  await directory.resumeTenant(one.id)
+  const { withdrawn, snapshot } = await directory.removeNetwork(one.id, network.id)
+  assert.deepEqual(withdrawn, network)
+  assert.deepEqual(
+    snapshot.intake.map(({ networks }) => networks.map(({ cidr }) => cidr)),
+    [['192.0.2.0/24'], ['2001:db8::/32']],
+  )
+})
+
+test('a listener hears of the one tenant that has changed, and of every version', async (t) => {
+  const { directory } = await directoryRig(t)
+  const [one, two] = [await directory.createTenant('one'), await directory.createTenant('two')]
+  const heard: DirectoryChange[] = []
+  directory.onChange((change) => void heard.push(change))
+  const before = directory.version
+  await Promise.all([directory.addNetwork(two.id, '192.0.2.7'), directory.createLogin(one.id, { user: 'app' })])
+  assert.deepEqual(
+    heard.map(({ version, intake, preparing }) => [version, intake.id, preparing.id]),
+    [
+      [before + 1, two.id, two.id],
+      [before + 2, one.id, one.id],
+    ],
+  )
+  const { intake } = directory.snapshot()
+  assert.deepEqual(
+    heard.map((change) => change.intake),
+    [intake[1], intake[0]],
+  )
+})
+
+const ring: Record<string, unknown> = {}
+ring['ring'] = ring
+const wrongDefaults = [
+  ['/defaults', []],
+  ['/defaults', 'x'],
+  ['/defaults/track_opens', { tags: ['a'], track_opens: true }],
+  ['/defaults/__proto__', JSON.parse('{"__proto__":{"tags":["a"]}}')],
+  ['/defaults/constructor', { constructor: 1 }],
+  ['/defaults/a~1b~0', { 'a/b~': 1 }],
+  ['/defaults/ring', ring],
+  ['/defaults/tags', { tags: 'a' }],
+  ['/defaults/tags', { tags: ['a', 7] }],
+  ['/defaults/tags', { tags: null }],
+  ['/defaults/tags', { tags: Array.from({ length: 11 }, (_, n) => `t${n}`) }],
+  ['/defaults/tags/1', { tags: ['a', 'b,c'] }],
+  ['/defaults/campaign', { campaign: 7 }],
+  ['/defaults/campaign', { campaign: '' }],
+  ['/defaults/campaign', { campaign: 'x'.repeat(129) }],
+  ['/defaults/expires_in', { expires_in: 'soon' }],
+  ['/defaults/expires_in', { expires_in: 59 }],
+  ['/defaults/expires_in', { expires_in: '31d' }],
+  ['/defaults/expires_in', { expires_in: 1n }],
+  ['/defaults/expires_in', { expires_in: 7.5 }],
+] as readonly (readonly [pointer: string, defaults: Record<string, unknown>])[]
 
 test('a value that is wrong is pointed at', async (t) => {
   const { directory } = await directoryRig(t)
@@ -224,7 +321,12 @@ test('a value that is wrong is pointed at', async (t) => {
     ['/address', () => directory.addSender(id, 'ann')],
     ['/name', () => directory.createStream(id, { name: 'News!', mailClass: 'bulk' })],
     ['/class', () => directory.createStream(id, { name: 'news', mailClass: 'fast' as 'bulk' })],
-    ['/defaults', () => directory.createStream(id, { name: 'news', mailClass: 'bulk', defaults: [] as never })],
+    ['/cidr', () => directory.addNetwork(id, '0.0.0.0/0')],
+    ['/cidr', () => directory.addNetwork(id, '')],
+    ...wrongDefaults.map(
+      ([pointer, defaults]) =>
+        [pointer, () => directory.createStream(id, { name: 'news', mailClass: 'bulk', defaults })] as const,
+    ),
   ]
   const { version } = directory
   for (const [pointer, call] of calls)
@@ -261,7 +363,7 @@ test('a database of a newer version is refused, and not a byte of it changes', a
   await db.destroy()
   const bytes = readFileSync(join(folder, 'a.db'))
   const opened = openDirectory(await openSqlite<DirectorySchema>(folder, 'a.db'), plain)
-  await assert.rejects(opened, { code: 'directory_newer', exitCode: 78, message: /version 3.* up to 2/ })
+  await assert.rejects(opened, { code: 'directory_newer', exitCode: 78, message: /version 4.* up to 3/ })
   assert.deepEqual(readFileSync(join(folder, 'a.db')), bytes)
 })
 
@@ -279,10 +381,10 @@ test('a step that fails leaves the version before it, and the next start goes on
   }
   await assert.rejects(migrate(db, plain.clock, [...migrations, step]), /power cut/)
   const versions = db.selectFrom('schema_versions').select(['version', 'name'])
-  assert.equal((await versions.execute()).length, 2)
+  assert.equal((await versions.execute()).length, migrations.length)
   power = true
   for (let start = 0; start < 2; start++) await migrate(db, plain.clock, [...migrations, step])
-  assert.equal((await versions.execute()).length, 3)
+  assert.equal((await versions.execute()).length, migrations.length + 1)
 })
 
 test('a DKIM key waits for its record, signs, and is followed by another without a gap', async (t) => {

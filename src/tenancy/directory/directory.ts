@@ -2,12 +2,12 @@
  * The directory of tenants: port `directory` over SQL, with all that threads need of it in memory.
  *
  *   in   a database that nobody else opens, and calls of the admin API
- *   out  rows on disk, and a snapshot of them, new with every change
+ *   out  rows on disk, a snapshot of them, and each change of it
  *
  * Always true:
  *   1. Changes run one at a time, each in a transaction. Memory follows after the commit; a change that fails leaves both as they were.
  *   2. What a snapshot says of a tenant was read in the transaction that changed it.
- *   3. A call that changes something settles after every listener has taken the snapshot.
+ *   3. A call that changes something settles after every listener has taken the change.
  *   4. Every query names its tenant, except the list of tenants, what is unique among all of them, and the loading at start.
  *
  * Only the engine opens the database: a second opener is refused (adapters/embedded/sqlite.ts), and the CLI asks the admin API.
@@ -20,6 +20,7 @@ import type { Random } from '../../kernel/random.ts'
 import type {
   ApiKey,
   Directory,
+  DirectoryChange,
   DirectorySnapshot,
   NewDomain,
   NewKey,
@@ -27,6 +28,7 @@ import type {
   NewStream,
   SendingDomain,
   SmtpLogin,
+  SourceNetwork,
   Stream,
   Tenant,
   VerifiedSender,
@@ -39,6 +41,7 @@ import { createKey, listKeys, revokeKey } from './keys.ts'
 import { changesWaitingMax, domainKeysInMakingMax, pageTenantsMax } from './limits.ts'
 import { createLogin, listLogins, revokeLogin } from './logins.ts'
 import { migrate } from './migrations.ts'
+import { addNetwork, listNetworks, removeNetwork } from './networks.ts'
 import type { DirectoryDatabase } from './schema.ts'
 import { addSender, confirmSender, listSenders, removeSender, tenantOfLink } from './senders.ts'
 import { loadParts, type TenantParts } from './snapshot.ts'
@@ -85,7 +88,7 @@ function busy(message: string): PosthasteError {
   return new PosthasteError('directory_busy', message, 'Try again in a few seconds.', { exitCode: 75 })
 }
 
-type Listener = (snapshot: DirectorySnapshot) => void | Promise<void>
+type Listener = (change: DirectoryChange) => void | Promise<void>
 
 class SqlDirectory implements Directory {
   readonly #db: DirectoryDatabase
@@ -186,6 +189,18 @@ class SqlDirectory implements Directory {
 
   revokeLogin(tenantId: string, loginId: string): Promise<Withdrawal<SmtpLogin>> {
     return this.#withdraw(tenantId, (change) => revokeLogin(change, loginId))
+  }
+
+  addNetwork(tenantId: string, cidr: string): Promise<SourceNetwork> {
+    return this.#changeOf(tenantId, (change) => addNetwork(change, cidr))
+  }
+
+  listNetworks(tenantId: string): Promise<SourceNetwork[]> {
+    return this.#listOf(tenantId, listNetworks)
+  }
+
+  removeNetwork(tenantId: string, networkId: string): Promise<Withdrawal<SourceNetwork>> {
+    return this.#withdraw(tenantId, (change) => removeNetwork(change, networkId))
   }
 
   async addDomain(tenantId: string, domain: NewDomain): Promise<SendingDomain> {
@@ -315,13 +330,13 @@ class SqlDirectory implements Directory {
     this.#parts.set(tenantId, parts)
     this.#snapshot = null
     this.#version += 1
-    await this.#announce(this.snapshot())
+    await this.#announce({ version: this.#version, ...parts })
     return result
   }
 
   /** Every listener hears of it, even when an earlier one fails; then so does the caller, because a thread may still work by the old one. */
-  async #announce(snapshot: DirectorySnapshot): Promise<void> {
-    const heard = await Promise.allSettled([...this.#listeners].map(async (listener) => await listener(snapshot)))
+  async #announce(change: DirectoryChange): Promise<void> {
+    const heard = await Promise.allSettled([...this.#listeners].map(async (listener) => await listener(change)))
     const failure = heard.find((outcome) => outcome.status === 'rejected')
     if (failure === undefined) return
     const cure = 'It is on disk. Restart posthaste if it does not take effect.'

@@ -6,7 +6,7 @@ import { directoryRig } from '../../../test/support/directory-rig.ts'
 import type { Directory, Tenant } from '../../ports/directory.ts'
 
 type Made = { readonly id: string; readonly tenantId: string }
-type Kind = 'key' | 'login' | 'domain' | 'sender' | 'stream'
+type Kind = 'key' | 'login' | 'network' | 'domain' | 'sender' | 'stream'
 
 interface Verbs {
   readonly make: (directory: Directory, tenant: string, n: number) => Promise<Made>
@@ -25,6 +25,11 @@ const verbs: Readonly<Record<Kind, Verbs>> = {
     make: async (directory, tenant) => (await directory.createLogin(tenant, {})).login,
     list: (directory, tenant) => directory.listLogins(tenant),
     touch: [(directory, tenant, id) => directory.revokeLogin(tenant, id)],
+  },
+  network: {
+    make: (directory, tenant, n) => directory.addNetwork(tenant, `192.0.2.${n}`),
+    list: (directory, tenant) => directory.listNetworks(tenant),
+    touch: [(directory, tenant, id) => directory.removeNetwork(tenant, id)],
   },
   domain: {
     make: (directory, tenant, n) => directory.addDomain(tenant, { domain: `d${n}.example` }),

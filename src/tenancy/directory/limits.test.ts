@@ -4,7 +4,6 @@ import { type TestContext, test } from 'node:test'
 import { condition } from '../../../test/support/condition.ts'
 import { aPrivateKey, type DirectoryRig, directoryRig } from '../../../test/support/directory-rig.ts'
 import { systemRandom } from '../../kernel/random.ts'
-import type { StreamDefaults } from '../../ports/directory.ts'
 import { clientsOf } from '../tenancy.ts'
 import * as limits from './limits.ts'
 import type { DirectorySchema } from './schema.ts'
@@ -192,25 +191,18 @@ test('limit directory.streams: a hundred kinds of mail', async (t) => {
   await assert.rejects(more, { code: 'streams_too_many' })
 })
 
-test('limit directory.stream-defaults: bytes as JSON, not characters', () => {
-  const max = limits.defaultsBytesMax.value
-  const ofBytes = (bytes: number): StreamDefaults => ({
-    a: `${'ü'.repeat((bytes - 10) / 2)}${bytes % 2 === 0 ? 'xx' : 'xxx'}`,
+test('limit directory.source-networks: one that is removed makes room', async (t) => {
+  const row = (n: number, tenantId: string): DirectorySchema['source_networks'] => ({
+    id: id(n),
+    tenant_id: tenantId,
+    cidr: `10.0.0.${n}/32`,
+    created_ms: 1,
   })
-  for (const bytes of around(max)) {
-    assert.equal(Buffer.byteLength(JSON.stringify(ofBytes(bytes))), bytes)
-    if (bytes <= max) values.defaults('/defaults', ofBytes(bytes))
-    else assert.throws(() => values.defaults('/defaults', ofBytes(bytes)), { code: 'invalid_value' })
-  }
-})
-
-test('limit directory.stream-defaults-depth: lists and objects alike', () => {
-  const max = limits.defaultsDepthMax.value
-  for (const depth of around(max)) {
-    const nested = JSON.parse(`{"[{":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`) as StreamDefaults
-    if (depth <= max) values.defaults('/defaults', nested)
-    else assert.throws(() => values.defaults('/defaults', nested), { code: 'invalid_value' })
-  }
+  const { rig, tenantId } = await withRows(t, 'source_networks', limits.sourceNetworksMax.value - 1, row)
+  const { id: last } = await rig.directory.addNetwork(tenantId, '192.0.2.0/24')
+  await assert.rejects(rig.directory.addNetwork(tenantId, '198.51.100.0/24'), { code: 'networks_too_many' })
+  await rig.directory.removeNetwork(tenantId, last)
+  await rig.directory.addNetwork(tenantId, '198.51.100.0/24')
 })
 
 test('limit directory.networks: fifty for one key', () => {

@@ -1,6 +1,6 @@
 /** Bounds of the directory. */
 import { limit } from '../../kernel/limits.ts'
-import { dayMs, KiB, minuteMs } from '../../kernel/units.ts'
+import { dayMs, minuteMs } from '../../kernel/units.ts'
 
 const owner = 'tenancy'
 
@@ -9,7 +9,7 @@ export const tenantsMax = limit({
   value: 10_000,
   unit: 'tenants',
   owner,
-  why: 'With five keys each: 0.13 s of CPU to load at start, and 0.12 s in each thread that takes a new snapshot.',
+  why: 'With five keys each: 0.13 s of CPU to load at start, and as much in each thread that begins. A change costs one tenant.',
   breach: 'tenants_too_many',
 })
 
@@ -72,26 +72,17 @@ export const streamsMax = limit({
   value: 100,
   unit: 'streams of a tenant',
   owner,
-  why: 'Kinds of mail, not campaigns. With defaults of 16 KiB: 1.6 MB per thread that prepares mail, at worst.',
+  why: 'Kinds of mail, not campaigns. With all defaults that there may be 1 kB each, in every thread that takes mail.',
   breach: 'streams_too_many',
 })
 
-export const defaultsBytesMax = limit({
-  name: 'directory.stream-defaults',
-  value: 16 * KiB,
-  unit: 'bytes as JSON',
+export const sourceNetworksMax = limit({
+  name: 'directory.source-networks',
+  value: 50,
+  unit: 'networks that a tenant is recognised by',
   owner,
-  why: 'Sender, headers, tags and switches. Every thread that prepares mail holds them.',
-  breach: 'invalid_value at /defaults',
-})
-
-export const defaultsDepthMax = limit({
-  name: 'directory.stream-defaults-depth',
-  value: 8,
-  unit: 'lists and objects in one another',
-  owner,
-  why: 'Deeper JSON has no meaning here, and would meet code that recurses.',
-  breach: 'invalid_value at /defaults',
+  why: 'One for each of its sites. 50 × 300 B in every thread that takes mail.',
+  breach: 'networks_too_many',
 })
 
 export const networksMax = limit({

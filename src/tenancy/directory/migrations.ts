@@ -48,7 +48,19 @@ export async function migrate(
 export const migrations: readonly Migration[] = [
   { name: 'tenants and what they have', up: tenantsAndWhatTheyHave },
   { name: 'DKIM keys of sending domains', up: domainKeys },
+  { name: 'networks that tenants are recognised by', up: sourceNetworks },
 ]
+
+async function sourceNetworks({ schema }: DirectoryTransaction): Promise<void> {
+  await schema
+    .createTable('source_networks')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
+    .addColumn('cidr', 'text', (column) => column.notNull())
+    .addColumn('created_ms', 'bigint', (column) => column.notNull())
+    .addUniqueConstraint('source_networks_named_once', ['tenant_id', 'cidr'])
+    .execute()
+}
 
 async function domainKeys({ schema }: DirectoryTransaction): Promise<void> {
   await schema

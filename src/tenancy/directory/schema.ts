@@ -4,6 +4,7 @@
  *
  *   tenants ─┬─ api_keys
  *            ├─ smtp_logins
+ *            ├─ source_networks     the same one as often as there are tenants in it
  *            ├─ sending_domains     a verified name is there once, a claimed one as often as claimed
  *            │  └─ domain_keys      DKIM keys: one retired, one that signs, one that waits for its record
  *            ├─ verified_senders
@@ -18,6 +19,7 @@ export interface DirectorySchema {
   tenants: TenantRow
   api_keys: KeyRow
   smtp_logins: LoginRow
+  source_networks: NetworkRow
   sending_domains: DomainRow
   domain_keys: DomainKeyRow
   verified_senders: SenderRow
@@ -56,6 +58,13 @@ export interface LoginRow {
   networks: string
   created_ms: number
   revoked_ms: number | null
+}
+
+export interface NetworkRow {
+  id: string
+  tenant_id: string
+  cidr: string
+  created_ms: number
 }
 
 export interface DomainRow {

@@ -8,7 +8,6 @@ import type {
   PreparingTenant,
   Scope,
   SigningDomain,
-  StreamDefaults,
 } from '../../ports/directory.ts'
 import type {
   DirectoryDatabase,
@@ -17,9 +16,11 @@ import type {
   DomainRow,
   KeyRow,
   LoginRow,
+  NetworkRow,
   StreamRow,
   TenantRow,
 } from './schema.ts'
+import { defaultsOf } from './stream-defaults.ts'
 
 export interface TenantParts {
   readonly intake: IntakeTenant
@@ -49,6 +50,11 @@ export async function loadParts(
     .selectFrom('smtp_logins')
     .select(['id', 'tenant_id', 'user_name', 'password_sha256', 'networks'])
     .where('revoked_ms', 'is', null)
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .execute()
+  const networks = await db
+    .selectFrom('source_networks')
+    .select(['id', 'tenant_id', 'cidr'])
     .$if(!all, (query) => query.where('tenant_id', '=', one))
     .execute()
   const domains = await db
@@ -81,6 +87,7 @@ export async function loadParts(
   const of = {
     keys: byTenant(keys, (row) => intakeKey(row, list)),
     logins: byTenant(logins, (row) => intakeLogin(row, list)),
+    networks: byTenant(networks, ({ id, cidr }) => ({ id, cidr })),
     domains: byTenant(domains, (row): SigningDomain => signingDomain(row, keyOf.get(row.id))),
     senders: byTenant(senders, ({ address }) => address),
     streams: byTenant(streams, (row) => row),
@@ -91,6 +98,7 @@ export async function loadParts(
 interface Grouped {
   readonly keys: ReadonlyMap<string, IntakeKey[]>
   readonly logins: ReadonlyMap<string, IntakeLogin[]>
+  readonly networks: ReadonlyMap<string, Pick<NetworkRow, 'id' | 'cidr'>[]>
   readonly domains: ReadonlyMap<string, SigningDomain[]>
   readonly senders: ReadonlyMap<string, string[]>
   readonly streams: ReadonlyMap<string, StreamRow[]>
@@ -102,7 +110,7 @@ function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped): TenantPart
   const streams = (of.streams.get(id) ?? []).map((row) => ({
     name: row.name,
     mailClass: row.mail_class as MailClass,
-    defaults: JSON.parse(row.defaults) as StreamDefaults,
+    defaults: defaultsOf(row.defaults),
   }))
   return {
     intake: {
@@ -110,17 +118,13 @@ function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped): TenantPart
       name,
       keys: suspended ? [] : (of.keys.get(id) ?? []),
       logins: suspended ? [] : (of.logins.get(id) ?? []),
+      networks: suspended ? [] : (of.networks.get(id) ?? []),
       // Whoever recognises clients has no use for a key.
       domains: domains.map(({ domain, subdomains }): OwnDomain => ({ domain, subdomains })),
       senders: of.senders.get(id) ?? [],
-      streams: streams.map((stream) => ({ name: stream.name, mailClass: stream.mailClass })),
+      streams,
     },
-    preparing: {
-      id,
-      name,
-      domains,
-      streams: streams.map((stream) => ({ name: stream.name, defaults: stream.defaults })),
-    },
+    preparing: { id, name, domains },
   }
 }
 

@@ -1,10 +1,11 @@
 /** Streams: a tenant's named kinds of mail. */
 import type { MailClass } from '../../model/submission.ts'
-import type { NewStream, Stream, StreamDefaults } from '../../ports/directory.ts'
+import type { NewStream, Stream } from '../../ports/directory.ts'
 import { type Change, refuseBeyond, taken, unknown } from './change.ts'
 import { streamsMax } from './limits.ts'
 import type { DirectoryDatabase, StreamRow } from './schema.ts'
-import { defaults, mailClass, slug } from './values.ts'
+import { defaultsOf, readDefaults } from './stream-defaults.ts'
+import { mailClass, slug } from './values.ts'
 
 function streamOf(row: StreamRow): Stream {
   return {
@@ -12,7 +13,7 @@ function streamOf(row: StreamRow): Stream {
     tenantId: row.tenant_id,
     name: row.name,
     mailClass: row.mail_class as MailClass,
-    defaults: JSON.parse(row.defaults) as StreamDefaults,
+    defaults: defaultsOf(row.defaults),
     createdMs: row.created_ms,
   }
 }
@@ -24,7 +25,7 @@ export async function createStream(change: Change, asked: NewStream): Promise<St
     tenant_id: tenantId,
     name: slug('/name', asked.name),
     mail_class: mailClass('/class', asked.mailClass),
-    defaults: defaults('/defaults', asked.defaults ?? {}),
+    defaults: readDefaults('/defaults', asked.defaults ?? {}),
     created_ms: change.nowMs,
   }
   const mine = await trx.selectFrom('streams').select('name').where('tenant_id', '=', tenantId).execute()
@@ -48,7 +49,7 @@ export async function changeStream(
   const row = await streamRow(change, streamId)
   const changed = {
     mail_class: asked.mailClass === undefined ? row.mail_class : mailClass('/class', asked.mailClass),
-    defaults: asked.defaults === undefined ? row.defaults : defaults('/defaults', asked.defaults),
+    defaults: asked.defaults === undefined ? row.defaults : readDefaults('/defaults', asked.defaults),
   }
   await change.trx
     .updateTable('streams')

@@ -1,10 +1,10 @@
 /** What people may call things: each reader returns the form that is kept, or throws InvalidValue with what is wrong and what to write instead. */
 import { mailClasses, mailClassOf } from '../../model/options-of-mail.ts'
 import type { MailClass } from '../../model/submission.ts'
-import { InvalidValue, type Scope, type StreamDefaults } from '../../ports/directory.ts'
+import { InvalidValue, type Scope } from '../../ports/directory.ts'
 import { domainName, parsePath } from '../../standards/address.ts'
-import { parseNetwork } from '../networks.ts'
-import { defaultsBytesMax, defaultsDepthMax, labelCharactersMax, networksMax } from './limits.ts'
+import { parseNetwork } from '../../standards/network.ts'
+import { labelCharactersMax, networksMax } from './limits.ts'
 
 /** Names that programs use, of tenants and streams: ASCII, so that none looks like another. As in the configuration file. */
 export function slug(pointer: string, written: string): string {
@@ -82,16 +82,18 @@ export function networks(pointer: string, written: readonly string[]): string[] 
       `Name ${networksMax.value} at most; larger networks hold smaller ones.`,
     )
   }
-  const found = written.map((text, index) => {
-    const at = `${pointer}/${index}`
-    const network = parseNetwork(text.trim())
-    if (network === null)
-      throw new InvalidValue(at, `${show(text)} is not a network`, 'Write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32.')
-    if (network.prefix === 0)
-      throw new InvalidValue(at, `${show(text)} is everybody`, 'Leave the list empty to allow every address.')
-    return network.cidr
-  })
-  return [...new Set(found)]
+  const cure = 'Leave the list empty to allow every address.'
+  return [...new Set(written.map((text, index) => network(`${pointer}/${index}`, text, cure)))]
+}
+
+/** In its one form. `cure` is for who writes what holds everybody, as the configuration file refuses it too. */
+export function network(pointer: string, written: string, cure: string): string {
+  const text = trimmed(pointer, written)
+  const found = parseNetwork(text)
+  if (found === null)
+    throw new InvalidValue(pointer, `${show(text)} is not a network`, 'Write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32.')
+  if (found.prefix === 0) throw new InvalidValue(pointer, `${show(text)} is everybody`, cure)
+  return found.cidr
 }
 
 const allScopes: readonly Scope[] = ['send', 'read', 'manage']
@@ -116,50 +118,6 @@ export function mailClass(pointer: string, written: string): MailClass {
   const known = mailClassOf(written)
   if (known !== null) return known
   throw new InvalidValue(pointer, `${show(written)} is not a class of mail`, `Choose from ${mailClasses.join(', ')}.`)
-}
-
-/** As JSON. */
-export function defaults(pointer: string, written: StreamDefaults): string {
-  if (written === null || typeof written !== 'object' || Array.isArray(written))
-    throw new InvalidValue(pointer, 'it is not an object', 'Write a JSON object: {"track_opens": false}.')
-  const json = asJson(pointer, written)
-  const bytes = Buffer.byteLength(json)
-  if (bytes > defaultsBytesMax.value) {
-    throw new InvalidValue(
-      pointer,
-      `it has ${bytes} bytes as JSON`,
-      `Keep it within ${defaultsBytesMax.value}; content belongs in templates.`,
-    )
-  }
-  if (depthOf(json) > defaultsDepthMax.value)
-    throw new InvalidValue(pointer, 'it is nested too deeply', `Nest ${defaultsDepthMax.value} levels at most.`)
-  // Nobody who merges these into an object may meet its prototype.
-  const bad = /"(__proto__|constructor|prototype)":/.exec(json)?.[1]
-  if (bad !== undefined) throw new InvalidValue(pointer, `"${bad}" cannot be a key`, 'Give it another name.')
-  return json
-}
-
-function asJson(pointer: string, written: StreamDefaults): string {
-  try {
-    return JSON.stringify(written)
-  } catch {
-    throw new InvalidValue(
-      pointer,
-      'it cannot be written as JSON',
-      'Write an object of texts, numbers, lists and objects.',
-    )
-  }
-}
-
-/** Of JSON as JSON.stringify writes it. */
-function depthOf(json: string): number {
-  let depth = 0
-  let deepest = 0
-  for (const [mark] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
-    if (mark === '{' || mark === '[') deepest = Math.max(deepest, ++depth)
-    else if (mark === '}' || mark === ']') depth--
-  }
-  return deepest
 }
 
 function trimmed(pointer: string, written: string): string {

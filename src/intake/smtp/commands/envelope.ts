@@ -1,6 +1,5 @@
 /** MAIL and RCPT (RFC 5321 §4.1.1.2, §4.1.1.3): who sends, and to whom. Only clients that are known may; there is no open relay. */
 import { failures } from '../../../model/failures.ts'
-import type { Client } from '../../../ports/clients.ts'
 import { parseMail, parseRcpt } from '../../../standards/smtp-command.ts'
 import { IncomingMessage } from '../message.ts'
 import type { Session } from '../session.ts'
@@ -9,9 +8,9 @@ export function mail(session: Session, args: string): void {
   const { clients, config, memory } = session.server
   if (session.hello === '') return session.bad('503 5.5.1 send EHLO first')
   if (session.message !== null) return session.bad('503 5.5.1 a message is already open')
-  const client = knownClient(session)
-  if (client === null) return
-  if (!clients.isCurrent(client)) return session.end(failures.authenticationRevoked, 'mail')
+  if (!isKnown(session)) return
+  if (session.client !== null && !clients.isCurrent(session.client))
+    return session.end(failures.authenticationRevoked, 'mail')
   const command = parseMail(args)
   if (command.problem !== null) {
     if (command.smtp.endsWith('5.1.7')) session.refuseAs('address', `${command.smtp} ${command.problem}`, 'mail')
@@ -22,14 +21,18 @@ export function mail(session: Session, args: string): void {
   if (mailbox !== null && !mailbox.ascii && !smtpUtf8) return session.refuse(failures.smtpUtf8Needed, 'mail')
   if (mailbox?.literal === true) return session.refuse(failures.addressLiteral, 'mail') // no notice could ever reach it
   if (sizeBytes > config.messageBytesMax) return session.refuse(failures.messageTooBig(config.messageBytesMax), 'mail') // RFC 1870 §6.1
-  if (!clients.maySendAs(client, mailbox?.address ?? '')) return session.refuse(failures.senderNotAllowed, 'mail')
+  const sender = mailbox?.address ?? ''
+  const client = session.authenticated ? session.client : clients.bySource(session.peer.address, sender)
+  if (client === null) return session.refuse(failures.senderOfNobody, 'mail')
+  if (!clients.maySendAs(client, sender)) return session.refuse(failures.senderNotAllowed, 'mail')
+  session.client = client
   session.message = new IncomingMessage(command, config.messageBytesMax, memory)
   session.reply('250 2.1.0 sender ok')
 }
 
 export function rcpt(session: Session, args: string): void {
   const { config, hostname } = session.server
-  if (knownClient(session) === null) return
+  if (!isKnown(session)) return
   const message = session.message
   if (message === null) return session.bad('503 5.5.1 send MAIL first')
   if (message.begun) return session.bad('503 5.5.1 the content has begun')
@@ -48,11 +51,11 @@ export function rcpt(session: Session, args: string): void {
   else session.refuse(failures.intakeBusy, 'rcpt')
 }
 
-/** Null: refused, and told how to become known, where there is a way (RFC 4954 §6). */
-function knownClient(session: Session): Client | null {
-  if (session.client !== null) return session.client
+/** False: a stranger, refused and told how to become known, where there is a way (RFC 4954 §6). */
+function isKnown(session: Session): boolean {
+  if (session.client !== null || session.server.clients.knowsNetwork(session.peer.address)) return true
   // Each refusal is a line in the log, so nobody is refused for ever.
   if (session.bears())
     session.refuse(session.authAvailable ? failures.authenticationRequired : failures.relayDenied, 'mail')
-  return null
+  return false
 }
