@@ -29,6 +29,8 @@ export async function runSuite(files: readonly string[], progress: 'file by file
     )
     return { passed: 0, failed: 1 }
   }
+  // What is the same for many processes is read and compiled once: a third of the CPU of the unit tests.
+  process.env['NODE_COMPILE_CACHE'] ??= resolve('node_modules/.cache/compiled')
   const queue = [...files]
   const results: SuiteResult[] = []
   const lane = async (): Promise<void> => {
