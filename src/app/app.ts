@@ -16,7 +16,14 @@
  * and deliver threads are replaced while the others go on.
  */
 import { availableParallelism } from 'node:os'
-import { createAdminServer, createDirectoryView, type DirectoryView, type SandboxCredentials } from '../admin/admin.ts'
+import {
+  type AdminServer,
+  createAdminServer,
+  createDirectoryView,
+  type DirectoryView,
+  type EngineView,
+  type SandboxCredentials,
+} from '../admin/admin.ts'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { type Config, ensureAdminToken, needsAdminToken } from '../config/config.ts'
 import { systemClock } from '../kernel/clock.ts'
@@ -50,6 +57,8 @@ export interface AppOptions {
 export async function startApp(options: AppOptions): Promise<number> {
   const { version } = options
   const { config, layout, log } = settle(options)
+  // From the beginning: whoever ends it while it starts must not find it killed.
+  const asked = askedToEnd(log)
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
   makeSpoolDirectories(disk, Math.max(1, layout.intake))
@@ -82,13 +91,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     sandbox: sink === null ? null : sandboxView(sink),
     ...(credentials !== null && { sandboxCredentials: credentials }),
   })
-  const admin = createAdminServer(view, {
-    address: config.management.address,
-    port: config.management.port,
-    token,
-    names: [config.hostname],
-    onError: (error) => log.error({ error: error.stack }, 'admin request failed'),
-  })
+  const admin = adminServer(view, config, token, log)
   const end = async (drainMs: number): Promise<void> => {
     await supervisor.stop(drainMs)
     await admin.stop()
@@ -98,7 +101,10 @@ export async function startApp(options: AppOptions): Promise<number> {
   }
   try {
     await admin.start()
-    await supervisor.start()
+    if ((await Promise.race([supervisor.start(), asked])) === 0) {
+      await end(drainMsMax.value)
+      return 0
+    }
     const shown = (await credentials?.()) ?? null
     announce({
       config,
@@ -112,7 +118,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     await end(0)
     throw error
   }
-  const exitCode = await Promise.race([askedToEnd(log), supervisor.died])
+  const exitCode = await Promise.race([asked, supervisor.died])
   await end(exitCode === 0 ? drainMsMax.value : 0)
   log.info({}, 'stopped')
   return exitCode
@@ -136,6 +142,12 @@ function askedToEnd(log: Log): Promise<number> {
     // Recovery is made for it.
     onImpatience: () => process.exit(130),
   }).then(() => 0)
+}
+
+function adminServer(view: EngineView, { management, hostname }: Config, token: string | null, log: Log): AdminServer {
+  const { address, port } = management
+  const onError = (error: Error): void => log.error({ error: error.stack }, 'admin request failed')
+  return createAdminServer(view, { address, port, token, names: [hostname], onError })
 }
 
 function directoryView(directory: Directory, config: Config, outbox: Outbox): DirectoryView {

@@ -120,6 +120,11 @@ export class Doors {
     return { kind: 'sent', ask, failure: await sendMail(this.#options.submissions, { ...mail, content }) }
   }
 
+  /** In the midst of other work. */
+  poll(): void {
+    this.#store.poll()
+  }
+
   async stop(deadlineMs: number): Promise<void> {
     await Promise.all([this.#smtp?.stop(deadlineMs), this.#http?.stop(deadlineMs)])
   }

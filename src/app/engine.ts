@@ -326,6 +326,7 @@ export class Engine {
       for (const action of this.#scheduler.step(next, this.#nowMs())) this.#do(action)
     }
     this.#running = false
+    this.#doors?.poll()
   }
 
   /** What the scheduler lets follow on the connection of `grant`. */

@@ -2,7 +2,7 @@
  * Port `message store` in a thread that serves clients: every question goes to the events thread. When that is being started again, questions wait for its
  * successor, which is told first which claims are held.
  */
-import type { MessagePort } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import type { Clock } from '../kernel/clock.ts'
 import {
   BadCursor,
@@ -44,6 +44,14 @@ export class StoreClient implements MessageStore {
     for (const [ask, { question }] of this.#asked) this.#say({ kind: 'ask', ask, question })
   }
 
+  /** Hears what has come already. Called in the midst of other work, because the loop may be long in coming round to it. */
+  poll(): void {
+    const port = this.#port
+    if (port === null || this.#asked.size === 0) return
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
+      this.#hear(next.message as FromStore)
+  }
+
   find(tenant: string, id: string): Promise<MessageRecord | null> {
     return this.#ask({ kind: 'find', tenant, id }) as Promise<MessageRecord | null>
   }
@@ -73,6 +81,7 @@ export class StoreClient implements MessageStore {
   #ask(question: StoreQuestion): Promise<StoreAnswer> {
     if (this.#asked.size >= storeAsksMax.value)
       return Promise.reject(new StoreUnavailable('too many questions wait for the message store'))
+    this.poll()
     const ask = this.#nextAsk++
     return new Promise((settle, fail) => {
       this.#asked.set(ask, { question, settle, fail, askedMs: this.#clock.monotonicMs() })
