@@ -102,3 +102,30 @@ export const storeAsksMax = limit({
   why: 'One for each connection of the API (http.connections_max), of some 500 bytes.',
   breach: '503',
 })
+
+export const endedKeptMax = limit({
+  name: 'app.ended-kept',
+  value: 2_000,
+  unit: 'messages per thread',
+  owner,
+  why: 'Answers about messages that have come to their end: 2,000 × up to 4 recipients × 1 KiB = 8 MB. Whoever asks again spares the message store.',
+  breach: 'the oldest is asked for again',
+})
+
+export const endedRecipientsMax = limit({
+  name: 'app.ended-recipients',
+  value: 4,
+  unit: 'recipients of a message that is kept',
+  owner,
+  why: 'Single mails are what is asked for again and again.',
+  breach: 'the message store is asked every time',
+})
+
+export const endedMsMax = limit({
+  name: 'app.ended-age',
+  value: 60 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'How long an answer is kept: a message that the store drops by its retention is gone here a minute later.',
+  breach: 'the message store is asked again',
+})

@@ -13,6 +13,7 @@ import {
   type MessageStore,
   StoreUnavailable,
 } from '../ports/message-store.ts'
+import { EndedMessages } from './ended-messages.ts'
 import { storeAskMsMax, storeAsksMax } from './limits.ts'
 import type { FromStore, HeldClaim, StoreAnswer, StoreQuestion, ToStore } from './store-wire.ts'
 
@@ -29,10 +30,12 @@ export class StoreClient implements MessageStore {
   #nextAsk = 1
   readonly #asked = new Map<number, Asked>()
   readonly #held = new Map<number, HeldClaim>()
+  readonly #ended: EndedMessages
   #sweeping = false
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#ended = new EndedMessages(clock)
   }
 
   /** To the events thread, or to its successor. */
@@ -52,8 +55,12 @@ export class StoreClient implements MessageStore {
       this.#hear(next.message as FromStore)
   }
 
-  find(tenant: string, id: string): Promise<MessageRecord | null> {
-    return this.#ask({ kind: 'find', tenant, id }) as Promise<MessageRecord | null>
+  async find(tenant: string, id: string): Promise<MessageRecord | null> {
+    const known = this.#ended.get(tenant, id)
+    if (known !== null) return known
+    const record = (await this.#ask({ kind: 'find', tenant, id })) as MessageRecord | null
+    if (record !== null) this.#ended.note(tenant, id, record)
+    return record
   }
 
   /** For the operator. */

@@ -14,6 +14,9 @@ import type { MailClass, SubmissionFacts } from '../model/submission.ts'
 export const recipientStatuses = ['queued', 'deferred', 'bounced', 'expired', 'delivered'] as const
 export type RecipientStatus = (typeof recipientStatuses)[number]
 
+/** Nothing follows it. */
+export const isFinalStatus = (status: RecipientStatus): boolean => status !== 'queued' && status !== 'deferred'
+
 export interface MessageSummary {
   readonly id: string
   readonly tenant: string
