@@ -1,11 +1,8 @@
 /** What threads that serve clients and the events thread say to each other, over a port of their own. Structured-cloneable. */
+import type { HeldClaim } from '../events/events.ts'
 import type { Claim, MessagePage, MessageQuery, MessageRecord } from '../ports/message-store.ts'
 
-export interface HeldClaim {
-  readonly claim: number
-  readonly tenant: string
-  readonly key: string
-}
+export type { HeldClaim }
 
 export type StoreQuestion =
   /** Null: any tenant's, for the operator. */

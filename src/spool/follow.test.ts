@@ -2,31 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../kernel/random.ts'
 import { PosthasteError } from '../kernel/errors.ts'
-import type { Outcome } from '../model/outcome.ts'
 import { valueOf } from '../model/submission.ts'
-import { headFor, openRig, smallSpool, type SpoolRig, submit } from '../../test/support/spool-rig.ts'
+import { deliverOne, headFor, openRig, smallSpool, type SpoolRig, submit } from '../../test/support/spool-rig.ts'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
 import { canFollow, SpoolFollower } from './spool.ts'
-
-const outcome: Outcome = {
-  kind: 'delivered',
-  scope: 'recipient',
-  stage: 'final',
-  code: 250,
-  enhanced: '2.0.0',
-  text: 'ok',
-}
-const attempt = {
-  startedAtMs: 1,
-  host: 'mx.example.net',
-  address: '192.0.2.1',
-  source: '',
-  tls: '',
-  reusedConnection: false,
-  connectedMs: 1,
-  envelopeMs: 2,
-  finishedMs: 3,
-}
 
 /** What a reader of events has seen, as it would be after any number of starts. */
 class Reader {
@@ -61,16 +40,6 @@ class Reader {
   }
 }
 
-function settleOne(rig: SpoolRig, number: number): void {
-  rig.spool.outcomes.append(number, {
-    log: 0,
-    atMs: 1,
-    attempt,
-    recipients: [{ recipient: 0, attempt: 1, outcome, nextAttemptAtMs: 0, mayBeDuplicate: false }],
-  })
-  rig.queue.settle(number, 0)
-}
-
 function hand(rig: SpoolRig, log: number, bytes: number, accepted: Set<string>): void {
   const owner = rig.owners[log]
   const transaction = owner?.begin(bytes, 'acme')
@@ -102,7 +71,7 @@ for (let seed = 1; seed <= 12; seed++) {
       const steps = 60 + below(200)
       for (let step = 0; step < steps; step++) {
         for (let i = below(6); i > 0; i--) hand(rig, below(intakeLogs), 100 + below(9_000), accepted)
-        for (const number of rig.queue.numbers.slice(0, below(5))) settleOne(rig, number)
+        for (const number of rig.queue.numbers.slice(0, below(5))) deliverOne(rig, number)
         if (below(3) > 0) {
           rig.pump()
           rig.clock.advance(3)
@@ -155,7 +124,7 @@ test('no segment is used again before the follower has passed it for good', () =
     for (let i = 0; i < 400; i++) {
       hand(rig, 0, 4_000, accepted)
       rig.settle()
-      for (const number of rig.queue.numbers) settleOne(rig, number)
+      for (const number of rig.queue.numbers) deliverOne(rig, number)
       rig.spool.reclaim.tick()
     }
   }
@@ -192,7 +161,7 @@ test('who begins anew reads on behind the segments that are gone', () => {
     hand(rig, 0, 4_000, accepted)
     rig.settle()
     // Those of the first segments wait for days.
-    for (const number of rig.queue.numbers.slice(60)) settleOne(rig, number)
+    for (const number of rig.queue.numbers.slice(60)) deliverOne(rig, number)
     first.aim()
     while (!first.step(1_000_000));
     first.release(first.positions)

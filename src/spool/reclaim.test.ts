@@ -6,10 +6,17 @@ import { VirtualClock } from '../kernel/clock.ts'
 import { seededRandom } from '../kernel/random.ts'
 import { KiB } from '../kernel/units.ts'
 import { logOf } from '../model/submission.ts'
-import type { Outcome } from '../model/outcome.ts'
 import { isFailure } from '../ports/submissions.ts'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
-import { headFor, openRig, pendingOf, smallSpool, submit, type SpoolRig } from '../../test/support/spool-rig.ts'
+import {
+  deliverOne,
+  headFor,
+  openRig,
+  pendingOf,
+  smallSpool,
+  submit,
+  type SpoolRig,
+} from '../../test/support/spool-rig.ts'
 import { rangeHeaderBytes, rangeKinds, sealJson } from './checkpoint.ts'
 import { stragglerLogNumber } from './files.ts'
 import { dumpSpool, fsckSpool, rebuildQueue, spoolRoot } from './spool.ts'
@@ -17,32 +24,6 @@ import { dumpSpool, fsckSpool, rebuildQueue, spoolRoot } from './spool.ts'
 const config = { ...smallSpool, segmentBytes: 64 * KiB, windowBytes: 64 * KiB }
 const rigOn = (disk?: SimulatedDisk, seed = 1): SpoolRig =>
   openRig({ config, random: seededRandom(seed), ...(disk && { disk }) })
-
-const ended: Outcome = {
-  kind: 'delivered',
-  scope: 'recipient',
-  stage: 'final',
-  code: 250,
-  enhanced: '2.0.0',
-  text: 'ok',
-}
-const attempt = {
-  startedAtMs: 1,
-  host: 'mx',
-  address: '192.0.2.1',
-  source: '',
-  tls: '',
-  reusedConnection: false,
-  connectedMs: 1,
-  envelopeMs: 2,
-  finishedMs: 3,
-}
-
-function deliver(rig: SpoolRig, number: number): void {
-  const recipients = [{ recipient: 0, attempt: 1, outcome: ended, nextAttemptAtMs: 0, mayBeDuplicate: false }]
-  rig.spool.outcomes.append(number, { log: 0, atMs: 1, attempt, recipients })
-  rig.queue.settle(number, 0)
-}
 
 /** `count` messages of 10 KB, a few of them per segment. */
 function fill(rig: SpoolRig, count: number): void {
@@ -81,7 +62,7 @@ test('segments behind both checkpoints without a slot are used again, under new 
   const rig = rigOn()
   fill(rig, 60)
   const before = segments(rig).length
-  for (const { number } of rig.seen) deliver(rig, number)
+  for (const { number } of rig.seen) deliverOne(rig, number)
   rig.settle()
   checkpoint(rig)
   assert.ok(segments(rig).length >= before, 'one checkpoint is not enough')
@@ -102,7 +83,7 @@ test('a segment with one living message stays, until that is carried away; its n
   const rig = rigOn()
   fill(rig, 40)
   const survivor = rig.seen[3] as SpoolRig['seen'][number]
-  for (const arrival of rig.seen) if (arrival !== survivor) deliver(rig, arrival.number)
+  for (const arrival of rig.seen) if (arrival !== survivor) deliverOne(rig, arrival.number)
   rig.settle()
   checkpoint(rig)
   checkpoint(rig)
@@ -118,7 +99,7 @@ test('a segment with one living message stays, until that is carried away; its n
   const tiny = submit(small, Buffer.from('Subject: tiny\r\n\r\nhello\r\n'), () => {}) as string
   small.settle()
   fill(small, 8)
-  for (const { number, submission } of small.seen) if (submission.id !== tiny) deliver(small, number)
+  for (const { number, submission } of small.seen) if (submission.id !== tiny) deliverOne(small, number)
   for (let i = 0; i < 3; i++) {
     small.settle()
     checkpoint(small)
@@ -149,7 +130,7 @@ test('chunks of a transaction that is open for long are not reclaimed under it, 
   const content = Buffer.alloc(100_000, 'c')
   transaction.append(content, 0, content.length)
   fill(rig, 80)
-  for (const { number } of rig.seen) deliver(rig, number)
+  for (const { number } of rig.seen) deliverOne(rig, number)
   rig.settle()
   checkpoint(rig)
   checkpoint(rig)
@@ -230,7 +211,7 @@ test('row 110: a checkpoint that is ahead of its log counts whom it cannot find,
 test('both checkpoints damaged after reclaim: the start is refused, and rebuild says what may be sent twice', () => {
   const rig = rigOn()
   fill(rig, 60)
-  for (const { number } of rig.seen.slice(0, 50)) deliver(rig, number)
+  for (const { number } of rig.seen.slice(0, 50)) deliverOne(rig, number)
   rig.settle()
   for (let i = 0; i < 3; i++) {
     checkpoint(rig)
@@ -307,7 +288,7 @@ test('the queue changes while it is written: nobody is entered twice, and nobody
     submit(rig, Buffer.alloc(500, 'b'), () => {})
     const [oldest] = rig.queue.rows
     const youngest = rig.queue.rows.at(-1)
-    for (const row of [oldest, youngest]) if (row !== undefined) deliver(rig, row.number)
+    for (const row of [oldest, youngest]) if (row !== undefined) deliverOne(rig, row.number)
     rig.pump()
     rig.clock.advance(20)
   }
@@ -334,7 +315,7 @@ test('a log of an intake thread that there is no more is still read, and goes wh
   const again = rigOn(disk, 2)
   again.settle()
   assert.equal(again.queue.rows.length, 10)
-  for (const { number } of again.queue.rows) deliver(again, number)
+  for (const { number } of again.queue.rows) deliverOne(again, number)
   again.settle()
   checkpoint(again)
   checkpoint(again)

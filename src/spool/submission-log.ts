@@ -183,7 +183,6 @@ export class SubmissionLog implements Submissions {
     return number
   }
 
-  /** Nobody knows yet that a submission will need these chunks; once it is on disk its slots say so. */
   /** A former owner may have closed a commit whose slots say so only once it is on disk and read. */
   #dropInherited(): void {
     if (this.#inherited === null || this.#writer.channel.readTo < this.#inherited.until) return
@@ -191,6 +190,7 @@ export class SubmissionLog implements Submissions {
     this.#announcePins()
   }
 
+  /** Nobody knows yet that a submission will need these chunks; once it is on disk its slots say so. */
   #pin(transaction: StagedTransaction): void {
     this.#spilled.add(transaction)
     this.#announcePins()

@@ -23,6 +23,7 @@ import {
   type Spool,
   SpoolPins,
   spoolRoot,
+  type StoredOutcome,
   type SubmissionLog,
 } from '../../src/spool/spool.ts'
 import { QueueRig } from './queue-rig.ts'
@@ -226,4 +227,36 @@ export function pendingOf(rig: SpoolRig): { number: number; id: string | undefin
     id: ids.get(number),
     rows: rig.queue.rows.filter((row) => row.number === number),
   }))
+}
+
+/** The first recipient has it, at the first attempt. */
+const deliveredAtOnce: StoredOutcome = {
+  log: 0,
+  atMs: 1,
+  attempt: {
+    startedAtMs: 1,
+    host: 'mx.example.net',
+    address: '192.0.2.1',
+    source: '',
+    tls: '',
+    reusedConnection: false,
+    connectedMs: 1,
+    envelopeMs: 2,
+    finishedMs: 3,
+  },
+  recipients: [
+    {
+      recipient: 0,
+      attempt: 1,
+      outcome: { kind: 'delivered', scope: 'recipient', stage: 'final', code: 250, enhanced: '2.0.0', text: 'ok' },
+      nextAttemptAtMs: 0,
+      mayBeDuplicate: false,
+    },
+  ],
+}
+
+/** The queue forgets it, and the log knows why. */
+export function deliverOne(rig: SpoolRig, number: number): void {
+  rig.spool.outcomes.append(number, deliveredAtOnce)
+  rig.queue.settle(number, 0)
 }

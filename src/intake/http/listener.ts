@@ -1,5 +1,5 @@
 /** The sending API's ports: how they open, and how they close. */
-import { isIPv6 } from 'node:net'
+import { addressOf, listenFailure } from '../listening.ts'
 import { createSecureContext } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { HttpConfig, HttpListenerConfig, TlsConfig } from '../../config/compiled.ts'
@@ -78,7 +78,7 @@ export async function startHttpIntake(options: HttpIntakeOptions): Promise<HttpI
   }
   const apps = await listenOnAll(server, tls, reusePort)
   return {
-    addresses: apps.map(addressOf),
+    addresses: apps.map(({ server }) => addressOf(server)),
     get connections() {
       return server.connections
     },
@@ -153,7 +153,7 @@ function certificateFor(listener: HttpListenerConfig, tls: TlsConfig | null): Ce
 function listen(app: FastifyInstance, { address, port }: HttpListenerConfig, reusePort: boolean): Promise<void> {
   const { server } = app
   return new Promise((resolve, reject) => {
-    const failed = (error: NodeJS.ErrnoException): void => reject(listenFailure(address, port, error))
+    const failed = (error: NodeJS.ErrnoException): void => reject(listenFailure('http', { address, port }, error))
     server.once('error', failed)
     server.listen({ host: address, port, backlog: 511, reusePort }, () => {
       server.off('error', failed)
@@ -162,35 +162,4 @@ function listen(app: FastifyInstance, { address, port }: HttpListenerConfig, reu
       resolve()
     })
   })
-}
-
-function listenFailure(address: string, port: number, error: NodeJS.ErrnoException): PosthasteError {
-  const where = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
-  const known: Record<string, readonly [string, string]> = {
-    EADDRINUSE: [
-      'another program listens there',
-      'Stop that program, or choose another port in http.listeners or with --http-port.',
-    ],
-    EACCES: [
-      'this user may not',
-      'Ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in http.listeners.',
-    ],
-    ENOTSUP: ['on this system threads cannot share a port', 'Set threads.intake to 1, or to 0 for none of its own.'],
-    EADDRNOTAVAIL: [
-      'this machine does not have that address',
-      'Correct the address in http.listeners; 0.0.0.0 and :: stand for all.',
-    ],
-  }
-  const [why, cure] = known[error.code ?? ''] ?? [error.message, 'Correct http.listeners.']
-  return new PosthasteError('http_listen_failed', `cannot listen for HTTP on ${where}: ${why}`, cure, {
-    exitCode: 69,
-    cause: error,
-  })
-}
-
-function addressOf(app: FastifyInstance): { address: string; port: number } {
-  const bound = app.server.address()
-  return typeof bound === 'object' && bound !== null
-    ? { address: bound.address, port: bound.port }
-    : { address: '', port: 0 }
 }

@@ -1,5 +1,6 @@
 /** The SMTP server's ports: how they open, how they do TLS, and how they close. */
-import { createServer, isIPv6, type Server, type Socket } from 'node:net'
+import { addressOf, listenFailure } from '../listening.ts'
+import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { ListenerConfig, SmtpConfig, TlsConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
@@ -170,7 +171,7 @@ async function listenOnAll<L extends RefusingListener>(
 
 function listen(server: Server, listener: RefusingListener, reusePort: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenFailure(listener, error)))
+    server.once('error', (error) => reject(listenFailure('smtp', listener, error)))
     server.listen({ host: listener.address, port: listener.port, backlog: 511, reusePort }, () => {
       server.removeAllListeners('error')
       // Accepting may fail for want of descriptors; those who wait are accepted later.
@@ -178,39 +179,6 @@ function listen(server: Server, listener: RefusingListener, reusePort: boolean):
       resolve()
     })
   })
-}
-
-function listenFailure(listener: RefusingListener, error: NodeJS.ErrnoException): PosthasteError {
-  const where = isIPv6(listener.address)
-    ? `[${listener.address}]:${listener.port}`
-    : `${listener.address}:${listener.port}`
-  const known: Record<string, readonly [string, string]> = {
-    EADDRINUSE: [
-      'another program listens there',
-      'Stop that program, or choose another port in smtp.listeners or with --smtp-port.',
-    ],
-    EACCES: [
-      'this user may not',
-      'Ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in smtp.listeners.',
-    ],
-    ENOTSUP: ['on this system threads cannot share a port', 'Set threads.intake to 1, or to 0 for none of its own.'],
-    EADDRNOTAVAIL: [
-      'this machine does not have that address',
-      'Correct the address in smtp.listeners; 0.0.0.0 and :: stand for all.',
-    ],
-  }
-  const [why, cure] = known[error.code ?? ''] ?? [error.message, 'Correct smtp.listeners.']
-  return new PosthasteError('smtp_listen_failed', `cannot listen for SMTP on ${where}: ${why}`, cure, {
-    exitCode: 69,
-    cause: error,
-  })
-}
-
-function addressOf(server: Server): { address: string; port: number } {
-  const bound = server.address()
-  return typeof bound === 'object' && bound !== null
-    ? { address: bound.address, port: bound.port }
-    : { address: '', port: 0 }
 }
 
 function closeServer(server: Server): Promise<void> {
