@@ -99,6 +99,7 @@ export interface EngineStatus {
     readonly deferred: number
     readonly bounced: number
     readonly expired: number
+    readonly suppressed: number
     readonly uncertain: number
     readonly refused: number
   }

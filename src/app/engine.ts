@@ -370,9 +370,9 @@ export class Engine {
     }
   }
 
-  #settle({ number, attempt, recipients }: Extract<ShapeAction, { kind: 'settle' }>): void {
+  #settle({ number, place, attempt, recipients }: Extract<ShapeAction, { kind: 'settle' }>): void {
     for (const { outcome } of recipients) this.#totals[outcome.kind] += 1
-    this.#spool.outcomes.append(number, { log: 0, atMs: this.#nowMs(), attempt, recipients })
+    this.#spool.outcomes.append(number, { log: 0, place, atMs: this.#nowMs(), attempt, recipients })
   }
 
   #measureShares(): void {

@@ -185,5 +185,6 @@ export interface EngineTotals {
   deferred: number
   bounced: number
   expired: number
+  suppressed: number
   uncertain: number
 }

@@ -12,6 +12,7 @@ export const noTotals = (): EngineTotals => ({
   deferred: 0,
   bounced: 0,
   expired: 0,
+  suppressed: 0,
   uncertain: 0,
 })
 

@@ -6,7 +6,7 @@ import { isFailure, type Submissions } from '../ports/submissions.ts'
 
 /** Settles when it is on disk (null), or with the reason that nothing was taken. */
 export function sendMail(submissions: Submissions | null, mail: OutgoingMail): Promise<Failure | null> {
-  const transaction = submissions?.begin(mail.content.length, mail.tenant) ?? failures.draining
+  const transaction = submissions?.begin(mail.content.length, mail.tenant, mail.id) ?? failures.draining
   if (isFailure(transaction)) return Promise.resolve(transaction)
   const { content } = mail
   transaction.append(content, 0, content.length)

@@ -56,6 +56,7 @@ const statusOfKind: ReadonlyMap<OutcomeKind, number> = new Map([
   ['bounced', statusCode('bounced')],
   ['expired', statusCode('expired')],
   ['deferred', statusCode('deferred')],
+  ['suppressed', statusCode('suppressed')],
   // Tried again later.
   ['uncertain', statusCode('deferred')],
 ])

@@ -11,6 +11,8 @@ export type OutcomeKind =
   | 'uncertain'
   /** Too old to try again: permanent. Made by the scheduler. */
   | 'expired'
+  /** The tenant's list says that nothing goes there: permanent, and nobody was asked. */
+  | 'suppressed'
 
 export type DialogueStage =
   | 'route'
@@ -52,10 +54,22 @@ export interface Attempt {
   readonly connectedMs: number
   readonly envelopeMs: number
   readonly finishedMs: number
+  /** The receiver offers DSN and was told what the sender wants to know: telling it is the receiver's duty from then on (RFC 3461 §5.2). */
+  readonly dsnPassedOn?: boolean
 }
 
+/** Nothing follows it. */
+export const isFinal = (kind: OutcomeKind): boolean => kind !== 'deferred' && kind !== 'uncertain'
+
 /** As numbers, in the log and between threads: a new one goes to the end, because places in these lists are on disk. */
-export const outcomeKinds: readonly OutcomeKind[] = ['delivered', 'bounced', 'deferred', 'uncertain', 'expired']
+export const outcomeKinds: readonly OutcomeKind[] = [
+  'delivered',
+  'bounced',
+  'deferred',
+  'uncertain',
+  'expired',
+  'suppressed',
+]
 export const outcomeScopes: readonly OutcomeScope[] = ['recipient', 'message', 'site']
 export const dialogueStages: readonly DialogueStage[] = [
   'route',

@@ -26,8 +26,29 @@ export interface SubmissionHead {
   readonly expiresAtMs: number
   /** Offsets into the content, rising, in pairs from…to: header fields that spoke to us and are not sent. At most `cutsMax` pairs. */
   readonly cuts: readonly number[]
+  /** What the sender asked to be told; absent when it said nothing of it. */
+  readonly dsn?: DsnRequest
   readonly facts: SubmissionFacts
 }
+
+/** Parameters of MAIL and RCPT (RFC 3461 §4), as they were given: xtext stays encoded, and was found well-formed. */
+export interface DsnRequest {
+  /** RET: what of the message goes into a notice of failure; '' leaves it to us. */
+  readonly returns: 'FULL' | 'HDRS' | ''
+  /** ENVID, at most 100 characters; '' is none. */
+  readonly envelopeId: string
+  /** By place in the envelope; one for each recipient. */
+  readonly recipients: readonly DsnRecipient[]
+}
+
+export interface DsnRecipient {
+  /** Sum of `notifyOn`; 0 when nothing was asked: then failures are told. */
+  readonly notify: number
+  /** ORCPT, "rfc822;xtext", at most 500 characters; '' is none. */
+  readonly originalRecipient: string
+}
+
+export const notifyOn = { success: 1, failure: 2, delay: 4, never: 8 } as const
 
 /** Kept for whoever asks about it; nothing on the way out needs these. '' is none. */
 export interface SubmissionFacts {

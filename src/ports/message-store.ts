@@ -11,7 +11,7 @@ import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { MailClass, SubmissionFacts } from '../model/submission.ts'
 
 /** In the order of a message's own status, which is the first one that any of its recipients has. */
-export const recipientStatuses = ['queued', 'deferred', 'bounced', 'expired', 'delivered'] as const
+export const recipientStatuses = ['queued', 'deferred', 'bounced', 'expired', 'delivered', 'suppressed'] as const
 export type RecipientStatus = (typeof recipientStatuses)[number]
 
 /** Nothing follows it. */

@@ -6,6 +6,8 @@ import type { MailClass } from '../model/submission.ts'
 export const systemTenant = '_posthaste'
 
 export interface OutgoingMail {
+  /** Public id; absent: a new one. */
+  readonly id?: string
   readonly tenant: string
   readonly mailClass: MailClass
   readonly returnPath: string

@@ -8,9 +8,9 @@ import type { SubmissionHead } from '../model/submission.ts'
 export interface Submissions {
   /**
    * Opens a transaction: call it when content starts (DATA, first BDAT, request body), because a commit is delayed by up to 2 ms
-   * while others are open. Returns a failure when no mail is taken now, or none of this tenant.
+   * while others are open. `id` is for mail that Posthaste writes itself, and must be new. Returns a failure when no mail is taken now, or none of this tenant.
    */
-  begin(expectedBytes: number, tenant: string): Transaction | Failure
+  begin(expectedBytes: number, tenant: string, id?: string): Transaction | Failure
 }
 
 export interface Transaction {

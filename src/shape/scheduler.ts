@@ -42,6 +42,8 @@ export interface Admission {
   /** 0: as the configuration says. */
   readonly lifeS: number
   readonly mayBeDuplicate: boolean
+  /** Why nothing may go there; absent for nearly all. */
+  readonly refusal?: Outcome
 }
 
 export type RouteAnswer = { readonly site: Site; readonly validForMs: number } | { readonly failure: Outcome }
@@ -65,6 +67,7 @@ export type ShapeAction =
   | {
       readonly kind: 'settle'
       readonly number: number
+      readonly place: number
       readonly attempt: Attempt
       readonly recipients: readonly SettledRecipient[]
     }
@@ -210,6 +213,11 @@ export class Scheduler {
   }
 
   #admit(admission: Admission, nowMs: number): void {
+    const { refusal } = admission
+    if (refusal !== undefined) {
+      const slot = this.#fill(admission, slotStates.ready, nowMs)
+      return this.#settle(admission.number, noAttempt(nowMs), [slot], [refusal], nowMs)
+    }
     const due = admission.nextAttemptAtMs <= nowMs
     const slot = this.#fill(admission, due ? slotStates.ready : slotStates.deferred, nowMs)
     if (due) this.#enqueue(this.#flows[this.slots.flow[slot] as number] as Flow, slot, nowMs)
@@ -519,6 +527,7 @@ export class Scheduler {
     nowMs: number,
   ): void {
     const recipients: SettledRecipient[] = []
+    const place = this.slots.place[slots[0] as number] as number
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i] as number
       const outcome = outcomes[i] as Outcome
@@ -540,7 +549,7 @@ export class Scheduler {
       this.slots.setState(slot, slotStates.deferred)
       this.#wheel.add(slot, nextAtMs, this.slots.next)
     }
-    this.#actions.push({ kind: 'settle', number, attempt, recipients })
+    this.#actions.push({ kind: 'settle', number, place, attempt, recipients })
   }
 
   #tick(nowMs: number): void {
@@ -591,6 +600,7 @@ export class Scheduler {
       this.#actions.push({
         kind: 'settle',
         number: slots.number[slot] as number,
+        place: slots.place[slot] as number,
         attempt: noAttempt(nowMs),
         recipients,
       })

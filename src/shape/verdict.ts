@@ -1,5 +1,5 @@
 /** What an outcome means for a recipient: it is over, or it is tried again, and when. */
-import type { Outcome } from '../model/outcome.ts'
+import { isFinal, type Outcome } from '../model/outcome.ts'
 import { attemptsMax } from './limits.ts'
 import type { RetrySchedule } from './retry.ts'
 
@@ -32,7 +32,7 @@ export function judge(
 ): number {
   const { recipient, acceptedAtMs, lifeS, mayBeDuplicate } = tried
   const attempt = Math.min(tried.attempts + 1, attemptsMax.value)
-  if (outcome.kind === 'delivered' || outcome.kind === 'bounced' || outcome.kind === 'expired') {
+  if (isFinal(outcome.kind)) {
     told.push({ recipient, attempt, outcome, nextAttemptAtMs: 0, mayBeDuplicate })
     return 0
   }

@@ -121,7 +121,7 @@ export class Carrier {
     }
     // The copy has an extra part also where the record had none.
     if (!writer.hasRoomFor(payload.length + 64)) return null
-    return copySubmission(writer, stragglers, { sequence: number, payload }, moved)
+    return copySubmission(writer, stragglers, { sequence: number, payload }, moved, null)
   }
 
   /** Moves the slots whose copies have reached the disk. */

@@ -2,20 +2,39 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../kernel/random.ts'
 import { PosthasteError } from '../kernel/errors.ts'
+import type { LogMark } from '../model/log-mark.ts'
 import { valueOf } from '../model/submission.ts'
 import { deliverOne, headFor, openRig, smallSpool, type SpoolRig, submit } from '../../test/support/spool-rig.ts'
 import { SimulatedDisk } from '../../test/support/simulated-disk.ts'
 import { canFollow, SpoolFollower } from './spool.ts'
+
+/** Takes each record once, however often it comes, because it never forgets how far it was. */
+class ExactReader {
+  readonly submissions: number[] = []
+  readonly outcomes: number[] = []
+  readonly #marks = new Map<string, number>()
+
+  take(numbers: number[], number: number, { log, position }: LogMark): void {
+    if (position <= (this.#marks.get(log) ?? 0)) return
+    this.#marks.set(log, position)
+    numbers.push(number)
+  }
+}
 
 /** What a reader of events has seen, as it would be after any number of starts. */
 class Reader {
   submissions = new Map<number, string>()
   outcomes = new Set<number>()
   early = 0
+  readonly exact: ExactReader
+
+  constructor(exact = new ExactReader()) {
+    this.exact = exact
+  }
 
   /** As on a disk of its own. */
   copy(): Reader {
-    const copy = new Reader()
+    const copy = new Reader(this.exact)
     copy.submissions = new Map(this.submissions)
     copy.outcomes = new Set(this.outcomes)
     copy.early = this.early
@@ -27,18 +46,22 @@ class Reader {
       disk: rig.disk,
       memory: rig.memory,
       from,
-      onSubmission: (number, { id }, facts) => {
+      onSubmission: (number, { id }, facts, mark) => {
+        this.exact.take(this.exact.submissions, number, mark)
         assert.equal(this.submissions.get(number) ?? id, id)
         assert.equal(facts.subject, `about ${id}`)
         this.submissions.set(number, id)
       },
-      onOutcome: (number) => {
+      onOutcome: (number, _, mark) => {
+        this.exact.take(this.exact.outcomes, number, mark)
         if (!this.submissions.has(number)) this.early += 1
         this.outcomes.add(number)
       },
     })
   }
 }
+
+const rising = (a: number, b: number): number => a - b
 
 function hand(rig: SpoolRig, log: number, bytes: number, accepted: Set<string>): void {
   const owner = rig.owners[log]
@@ -99,6 +122,9 @@ for (let seed = 1; seed <= 12; seed++) {
         while (!follower.step(10_000));
         assert.equal(follower.behindBytes, 0)
         for (const id of accepted) assert.ok([...reader.submissions.values()].includes(id), 'an accepted message')
+        const { exact } = reader
+        assert.deepEqual(exact.submissions.toSorted(rising), [...reader.submissions.keys()].toSorted(rising))
+        assert.deepEqual(exact.outcomes.toSorted(rising), [...reader.outcomes].toSorted(rising))
         assert.equal(reader.early, 0, 'outcomes follow their submissions')
         assert.deepEqual(
           [...reader.submissions.keys()].filter((number) => !reader.outcomes.has(number)).sort((a, b) => a - b),
@@ -134,9 +160,14 @@ test('no segment is used again before the follower has passed it for good', () =
   while (!follower.step(1_000_000));
   follower.release(follower.positions)
   work()
-  assert.ok(rig.spool.reclaim.figures.reclaimed > 3)
+  // They wait until it has read for good what became of their mail.
+  assert.equal(rig.spool.reclaim.figures.reclaimed, 0)
   follower.aim()
   while (!follower.step(1_000_000));
+  follower.release(follower.positions)
+  rig.spool.reclaim.tick()
+  rig.settle()
+  assert.ok(rig.spool.reclaim.figures.reclaimed > 3)
   assert.equal(reader.submissions.size, accepted.size)
 })
 

@@ -5,10 +5,12 @@
  *   aim()     the outcome log's end is taken first, then those of the intake logs
  *   step()    intake logs up to there, then the outcome log: no outcome comes before its submission
  *
- * A record may come again after a start: recovery writes again what nothing proved to be on disk. What was carried to the stragglers has come before.
+ * A record may come again after a start: recovery writes again what nothing proved to be on disk. Its mark is the same then, and marks of one log rise but
+ * for that, so whoever remembers the last mark of each log that it took knows what it has had. What was carried to the stragglers has come before.
  */
 import { PosthasteError } from '../kernel/errors.ts'
 import type { SubmissionFacts } from '../model/submission.ts'
+import type { LogMark } from '../model/log-mark.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
 import { Channel } from './channel.ts'
 import { mailLogNumber, outcomeLog, segmentFileName, spoolRoot, stragglerLog } from './files.ts'
@@ -17,6 +19,7 @@ import {
   type Checksum,
   peekBatchHeader,
   recordHeaderBytes,
+  recordOrigin,
   recordPayloadBytes,
   recordSequence,
   recordType,
@@ -33,8 +36,8 @@ export interface FollowOptions {
   readonly memory: LogThreadMemory
   /** By name of the log; a log without one is read from its beginning. */
   readonly from: ReadonlyMap<string, number>
-  readonly onSubmission: (number: number, submission: StoredSubmission, facts: SubmissionFacts) => void
-  readonly onOutcome: (number: number, outcome: StoredOutcome) => void
+  readonly onSubmission: (number: number, submission: StoredSubmission, facts: SubmissionFacts, mark: LogMark) => void
+  readonly onOutcome: (number: number, outcome: StoredOutcome, mark: LogMark) => void
   readonly checksum?: Checksum
 }
 
@@ -60,19 +63,22 @@ export class SpoolFollower {
     const follow = (channel: Channel, onRecord: OnRecord): LogFollower =>
       new LogFollower({ disk, channel, from: from.get(channel.name) ?? 0, onRecord, checksum })
     const channels = memory.channels.map((channel) => new Channel(channel))
-    this.#outcomes = follow(channels.find(({ name }) => name === outcomeLog) as Channel, (type, number, bytes, at) => {
-      if (type !== recordTypes.outcome) return null
-      const outcome = readOutcome(bytes, at)
-      return () => onOutcome(number, outcome)
-    })
+    this.#outcomes = follow(
+      channels.find(({ name }) => name === outcomeLog) as Channel,
+      (type, number, bytes, at, mark) => {
+        if (type !== recordTypes.outcome) return null
+        const outcome = readOutcome(bytes, at)
+        return () => onOutcome(number, outcome, mark)
+      },
+    )
     const mail = channels.filter(({ name }) => name !== outcomeLog && name !== stragglerLog)
     this.#logs = [
       ...mail.map((channel) =>
-        follow(channel, (type, number, bytes, at) => {
+        follow(channel, (type, number, bytes, at, mark) => {
           if (type !== recordTypes.submission) return null
           const submission = readSubmission(bytes, at)
           const facts = readFacts(bytes, submission)
-          return () => onSubmission(number, submission, facts)
+          return () => onSubmission(number, submission, facts, mark)
         }),
       ),
       this.#outcomes,
@@ -118,7 +124,7 @@ export class SpoolFollower {
 }
 
 /** Reads a record; returns what is to be done with it once it is certain that its bytes were whole. Null: nothing. */
-type OnRecord = (type: number, number: number, bytes: Buffer, at: number) => (() => void) | null
+type OnRecord = (type: number, number: number, bytes: Buffer, at: number, mark: LogMark) => (() => void) | null
 
 interface LogFollowerOptions {
   readonly disk: Disk
@@ -214,7 +220,7 @@ class LogFollower {
     try {
       const header = peekBatchHeader(window, batchAt)
       spanBytes = header.spanBytes
-      this.#take(window, batchAt + batchHeaderBytes, header.records, actions)
+      this.#take(window, batchAt + batchHeaderBytes, header.records, position + batchHeaderBytes, actions)
       if (!this.#isInWindow()) return false
       this.#nextBatch = header.batch + 1
     } catch (error) {
@@ -231,11 +237,14 @@ class LogFollower {
     return this.channel.writtenTo - this.position <= this.channel.windowBytes
   }
 
-  #take(bytes: Buffer, recordsAt: number, records: number, actions: (() => void)[]): void {
+  /** `position` is where the record at `recordsAt` is. */
+  #take(bytes: Buffer, recordsAt: number, records: number, position: number, actions: (() => void)[]): void {
+    const log = this.channel.name
     let at = recordsAt
     for (let i = 0; i < records; i++) {
       const payloadAt = at + recordHeaderBytes
-      const act = this.#options.onRecord(recordType(bytes, at), recordSequence(bytes, at), bytes, payloadAt)
+      const mark = { log, position: recordOrigin(bytes, at, position + at - recordsAt) }
+      const act = this.#options.onRecord(recordType(bytes, at), recordSequence(bytes, at), bytes, payloadAt, mark)
       if (act !== null) actions.push(act)
       at = payloadAt + recordPayloadBytes(bytes, at)
     }
@@ -263,7 +272,7 @@ class LogFollower {
     // Before where we begin.
     if (position < this.position) return
     const actions: (() => void)[] = []
-    this.#take(bytes, batchHeaderBytes, header.records, actions)
+    this.#take(bytes, batchHeaderBytes, header.records, position + batchHeaderBytes, actions)
     for (const act of actions) act()
     this.#nextBatch = header.batch + 1
     this.#passTo(position + header.spanBytes)

@@ -37,6 +37,10 @@ export const recordTypes = {
   run: 4,
 } as const
 
+/** Beside the type: recovery has written this record again, and the last 8 bytes of its payload say where it was at first. */
+export const copiedBit = 256
+export const originBytes = 8
+
 const segmentMagic = Buffer.from('POSTHSEG', 'latin1')
 const batchMagic = 0x42545348 // "HSTB"
 
@@ -146,11 +150,11 @@ export function peekBatchHeader(from: Buffer, at: number): BatchHeader {
   }
 }
 
-/** Payload length, type and sequence; the CRC is filled in by `sealRecord` once the payload is in place behind it. */
+/** Payload length, type (and `copiedBit`) and sequence; the CRC is filled in by `sealRecord` once the payload is in place behind it. */
 export function writeRecordHeader(
   into: Buffer,
   at: number,
-  type: RecordType,
+  type: number,
   sequence: number,
   payloadBytes: number,
 ): void {
@@ -177,7 +181,13 @@ function recordCrc(bytes: Buffer, at: number, payloadBytes: number, salt: number
 }
 
 export const recordPayloadBytes = (from: Buffer, at: number): number => from.readUInt32LE(at)
-export const recordType = (from: Buffer, at: number): RecordType => from.readUInt32LE(at + 4) as RecordType
+export const recordType = (from: Buffer, at: number): RecordType =>
+  (from.readUInt32LE(at + 4) & ~copiedBit) as RecordType
+/** Where the record at `at`, which is at `position` of the log, was when it was written for the first time: what was read stays known by it. */
+export const recordOrigin = (from: Buffer, at: number, position: number): number =>
+  (from.readUInt32LE(at + 4) & copiedBit) === 0
+    ? position
+    : from.readDoubleLE(at + recordHeaderBytes + recordPayloadBytes(from, at) - originBytes)
 export const recordSequence = (from: Buffer, at: number): number => from.readDoubleLE(at + 8)
 
 export const alignUp = (bytes: number): number => Math.ceil(bytes / blockBytes) * blockBytes

@@ -38,6 +38,7 @@ function writerOf(bytes: number): LogWriter {
 
 const outcome: StoredOutcome = {
   log: 0,
+  place: 0,
   atMs: 1,
   attempt: {
     startedAtMs: 1,

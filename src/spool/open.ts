@@ -319,7 +319,7 @@ class OpenSpool implements Spool {
 
   #reader(log: number, segmentBytes: number): ConstructorParameters<typeof TailReader>[1] {
     const { onArrival } = this.#options
-    return (type, number, position, bytes, at, payloadBytes) => {
+    return (type, number, position, bytes, at) => {
       if (type !== recordTypes.submission) return
       const submission = readSubmission(bytes, at)
       this.reclaim.arrived(submission.recipients.length)
@@ -327,7 +327,7 @@ class OpenSpool implements Spool {
         number,
         place: inLog(log, position),
         span: submission.chunks.length === 0 ? 0 : chunkSpan(position, submission, segmentBytes),
-        bytes: shareOf(payloadBytes, submission),
+        bytes: shareOf(submission, at),
         lifeS: lifeOf(submission),
         submission,
       })

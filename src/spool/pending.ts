@@ -1,5 +1,6 @@
 /** What the outcome log says about each recipient, folded together during recovery: who is settled, who has tried how often. */
-import { isFinal, type StoredOutcome } from './records.ts'
+import { isFinal } from '../model/outcome.ts'
+import type { StoredOutcome } from './records.ts'
 
 export interface PendingRecipient {
   readonly recipient: number

@@ -31,6 +31,7 @@ const attempt = {
 const bounce = (rig: SpoolRig, number: number): void =>
   rig.spool.outcomes.append(number, {
     log: 0,
+    place: 0,
     atMs: 1,
     attempt,
     recipients: [{ recipient: 0, attempt: 1, outcome, nextAttemptAtMs: 0, mayBeDuplicate: false }],

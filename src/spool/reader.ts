@@ -26,28 +26,14 @@ import { readHeaderOf } from './segments.ts'
 /** Calls `onRecord` once for every record that becomes durable, in order. `bytes[at]` is the payload's first byte, valid during the call. */
 export class TailReader {
   readonly #channel: Channel
-  readonly #onRecord: (
-    type: RecordType,
-    number: number,
-    position: number,
-    bytes: Buffer,
-    at: number,
-    payloadBytes: number,
-  ) => void
+  readonly #onRecord: (type: RecordType, number: number, position: number, bytes: Buffer, at: number) => void
   #position: number
   /** Records before this one were written by recovery, and are known. */
   #knownTo = 0
 
   constructor(
     channel: Channel,
-    onRecord: (
-      type: RecordType,
-      number: number,
-      position: number,
-      bytes: Buffer,
-      at: number,
-      payloadBytes: number,
-    ) => void,
+    onRecord: (type: RecordType, number: number, position: number, bytes: Buffer, at: number) => void,
   ) {
     this.#channel = channel
     this.#onRecord = onRecord
@@ -84,11 +70,10 @@ export class TailReader {
       let at = batchAt + batchHeaderBytes
       for (let i = 0; i < header.records; i++) {
         const position = this.#position + (at - batchAt)
-        const payloadBytes = recordPayloadBytes(window, at)
         const payloadAt = at + recordHeaderBytes
         if (position >= this.#knownTo)
-          this.#onRecord(recordType(window, at), recordSequence(window, at), position, window, payloadAt, payloadBytes)
-        at = payloadAt + payloadBytes
+          this.#onRecord(recordType(window, at), recordSequence(window, at), position, window, payloadAt)
+        at = payloadAt + recordPayloadBytes(window, at)
       }
       this.#position += header.spanBytes
     }

@@ -1,15 +1,9 @@
 /** Payloads of the records, as bytes and back. One encoder and one decoder per type, side by side. */
 import { invariant } from '../kernel/assert.ts'
 import { uuidText, writeUuid } from '../kernel/ids.ts'
+import { type Attempt, type Outcome, dialogueStages, outcomeKinds, outcomeScopes } from '../model/outcome.ts'
 import {
-  type Attempt,
-  type Outcome,
-  type OutcomeKind,
-  dialogueStages,
-  outcomeKinds,
-  outcomeScopes,
-} from '../model/outcome.ts'
-import {
+  type DsnRequest,
   type MailClass,
   noFacts,
   type SubmissionFacts,
@@ -29,7 +23,8 @@ export interface ChunkReference {
  *              | tenant, return path, From domain, client, added headers, recipients…: u16 length + UTF-8 each (added headers u32)
  *              | chunks: position f64, bytes u32 each | extra | inline content
  * extra        expires f64 | via u8 | cuts u8 | from, to: u32 each | From, subject, stream, campaign, credential, key, request's hash, tags as JSON,
- *              metadata: u16 length + UTF-8 each. Records of 0.1's first days have none: "head bytes" says where the inline content begins.
+ *              metadata: u16 length + UTF-8 each | what the sender asked to be told, as JSON: u32 length + UTF-8, or nothing
+ *              Records of 0.1's first days have none: "head bytes" says where the inline content begins.
  */
 const fixedBytes = 50
 const extraFixedBytes = 10
@@ -56,9 +51,11 @@ export function submissionBytes(head: SubmissionHead, chunks: number, inlineByte
   for (const recipient of head.recipients) bytes += 2 + utf8(recipient)
   bytes += extraFixedBytes + head.cuts.length * 4
   for (const text of factTexts(head.facts)) bytes += 2 + utf8(text)
+  if (head.dsn !== undefined) bytes += 4 + utf8(JSON.stringify(head.dsn))
   return bytes
 }
 
+const factTextsCount = 9
 const factTexts = (facts: SubmissionFacts): readonly string[] => [
   facts.from,
   facts.subject,
@@ -111,14 +108,17 @@ export function writeSubmission(
   return next
 }
 
-function writeExtra(into: Buffer, at: number, { expiresAtMs, cuts, facts }: SubmissionHead): number {
+function writeExtra(into: Buffer, at: number, { expiresAtMs, cuts, facts, dsn }: SubmissionHead): number {
   into.writeDoubleLE(expiresAtMs, at)
   into.writeUInt8(vias.indexOf(facts.via), at + 8)
   into.writeUInt8(cuts.length / 2, at + 9)
   let next = at + extraFixedBytes
   for (const cut of cuts) next = into.writeUInt32LE(cut, next)
   for (const text of factTexts(facts)) next = writeText16(into, next, text)
-  return next
+  if (dsn === undefined) return next
+  const bytes = into.write(JSON.stringify(dsn), next + 4, 'utf8')
+  into.writeUInt32LE(bytes, next)
+  return next + 4 + bytes
 }
 
 export function readSubmission(from: Buffer, at: number): StoredSubmission {
@@ -142,6 +142,7 @@ export function readSubmission(from: Buffer, at: number): StoredSubmission {
   }
   const inlineOffset = at + from.readUInt32LE(at + 46)
   const hasExtra = cursor.next < inlineOffset
+  const dsn = hasExtra ? readDsn(from, cursor.next, inlineOffset) : undefined
   return {
     id: uuidText(from, at),
     acceptedAtMs: from.readDoubleLE(at + 16),
@@ -162,7 +163,16 @@ export function readSubmission(from: Buffer, at: number): StoredSubmission {
     expiresAtMs: hasExtra ? from.readDoubleLE(cursor.next) : 0,
     cuts: hasExtra ? readCuts(from, cursor.next + 9) : noCuts,
     factsOffset: hasExtra ? cursor.next + 8 : 0,
+    ...(dsn !== undefined && { dsn }),
   }
+}
+
+/** Behind the facts, whose lengths lead there. */
+function readDsn(from: Buffer, extraAt: number, end: number): DsnRequest | undefined {
+  let next = extraAt + extraFixedBytes + from.readUInt8(extraAt + 9) * 8
+  for (let text = 0; text < factTextsCount; text++) next += 2 + from.readUInt16LE(next)
+  if (next === end) return undefined
+  return JSON.parse(from.toString('utf8', next + 4, next + 4 + from.readUInt32LE(next))) as DsnRequest
 }
 
 const noCuts: readonly number[] = []
@@ -208,23 +218,28 @@ export interface RecipientOutcome {
 export interface StoredOutcome {
   readonly log: number
   readonly atMs: number
+  /** Where the submission's record is; 0 in records that do not tell. */
+  readonly place: number
   readonly attempt: Attempt
   readonly recipients: readonly RecipientOutcome[]
 }
 
 /**
- * outcome   log u8 | count u16 | at f64 | started f64 | connected, envelope, finished i32 each | reused u8 | host, address, source, tls: text
- *           | per recipient: recipient u32, attempt u16, next attempt f64, kind u8 (+ 128: may be a duplicate), scope u8, stage u8, code u16, enhanced text, reply text
+ * outcome   log u8 | count u16 | at f64 | started f64 | connected, envelope, finished i32 each | flags u8 (1: reused connection, 2: DSN passed on,
+ *           4: has a place) | host, address, source, tls: text | place f64 | per recipient: recipient u32, attempt u16, next attempt f64, kind u8 (+ 128: may be a duplicate), scope u8, stage u8, code u16, enhanced text, reply text
  *           (a reply equal to the one before it is stored as length 65535)
  */
 const outcomeFixedBytes = 32
 const sameAsBefore = 0xffff
 const duplicateBit = 128
+const reusedBit = 1
+const dsnPassedOnBit = 2
+const placeBit = 4
 
 export function outcomeBytes(stored: StoredOutcome): number {
   const { attempt } = stored
   let bytes =
-    outcomeFixedBytes + 8 + utf8(attempt.host) + utf8(attempt.address) + utf8(attempt.source) + utf8(attempt.tls)
+    outcomeFixedBytes + 16 + utf8(attempt.host) + utf8(attempt.address) + utf8(attempt.source) + utf8(attempt.tls)
   let before = ''
   for (const { outcome } of stored.recipients) {
     bytes += 23 + utf8(outcome.enhanced) + (outcome.text === before ? 0 : utf8(outcome.text))
@@ -242,9 +257,11 @@ export function writeOutcome(into: Buffer, at: number, stored: StoredOutcome): v
   into.writeInt32LE(Math.round(attempt.connectedMs), at + 19)
   into.writeInt32LE(Math.round(attempt.envelopeMs), at + 23)
   into.writeInt32LE(Math.round(attempt.finishedMs), at + 27)
-  into.writeUInt8(attempt.reusedConnection ? 1 : 0, at + 31)
+  const flags = (attempt.reusedConnection ? reusedBit : 0) | (attempt.dsnPassedOn === true ? dsnPassedOnBit : 0)
+  into.writeUInt8(flags | placeBit, at + 31)
   let next = at + outcomeFixedBytes
   for (const text of [attempt.host, attempt.address, attempt.source, attempt.tls]) next = writeText16(into, next, text)
+  next = into.writeDoubleLE(stored.place, next)
   let before = ''
   for (const { recipient, attempt: count, outcome, nextAttemptAtMs, mayBeDuplicate } of stored.recipients) {
     into.writeUInt32LE(recipient, next)
@@ -265,18 +282,23 @@ export function writeOutcome(into: Buffer, at: number, stored: StoredOutcome): v
 
 export function readOutcome(from: Buffer, at: number): StoredOutcome {
   const count = from.readUInt16LE(at + 1)
+  const flags = from.readUInt8(at + 31)
   const cursor = { next: at + outcomeFixedBytes }
   const attempt: Attempt = {
     startedAtMs: from.readDoubleLE(at + 11),
     connectedMs: from.readInt32LE(at + 19),
     envelopeMs: from.readInt32LE(at + 23),
     finishedMs: from.readInt32LE(at + 27),
-    reusedConnection: from.readUInt8(at + 31) === 1,
+    reusedConnection: (flags & reusedBit) !== 0,
     host: readText16(from, cursor),
     address: readText16(from, cursor),
     source: readText16(from, cursor),
     tls: readText16(from, cursor),
+    ...((flags & dsnPassedOnBit) !== 0 && { dsnPassedOn: true }),
   }
+  const hasPlace = (flags & placeBit) !== 0
+  const place = hasPlace ? from.readDoubleLE(cursor.next) : 0
+  if (hasPlace) cursor.next += 8
   const recipients: RecipientOutcome[] = []
   let before = ''
   for (let i = 0; i < count; i++) {
@@ -302,11 +324,8 @@ export function readOutcome(from: Buffer, at: number): StoredOutcome {
       },
     })
   }
-  return { log: from.readUInt8(at), atMs: from.readDoubleLE(at + 3), attempt, recipients }
+  return { log: from.readUInt8(at), atMs: from.readDoubleLE(at + 3), place, attempt, recipients }
 }
-
-/** An outcome that settles its recipient for good. */
-export const isFinal = (kind: OutcomeKind): boolean => kind === 'delivered' || kind === 'bounced' || kind === 'expired'
 
 function writeText16(into: Buffer, at: number, text: string): number {
   const bytes = into.write(text, at + 2, 'utf8')

@@ -33,6 +33,7 @@ import {
   type Checksum,
   formatVersion,
   recordHeaderBytes,
+  recordOrigin,
   recordPayloadBytes,
   recordSequence,
   type RecordType,
@@ -54,6 +55,8 @@ export interface RecoveredRecord {
   readonly type: RecordType
   readonly sequence: number
   readonly position: number
+  /** Where it was when it was written for the first time. */
+  readonly origin: number
   readonly payload: Buffer
 }
 
@@ -128,6 +131,7 @@ export function scanLog(
             type: recordType(batch.bytes, at),
             sequence: recordSequence(batch.bytes, at),
             position,
+            origin: recordOrigin(batch.bytes, at, position),
             payload,
           }
           records += 1

@@ -1,6 +1,6 @@
 /** The end of recovery: what nothing proves to be on disk is written again, and comes out of the tail like anything else. */
 import { inLog } from '../model/submission.ts'
-import { recordTypes } from './layout.ts'
+import { originBytes, recordTypes } from './layout.ts'
 import { readFacts, readSubmission, submissionBytes, writeSubmission } from './records.ts'
 import type { RecoveredRecord } from './recovery.ts'
 import { chunkSpan, type RecordPlace } from './scan.ts'
@@ -41,10 +41,10 @@ export class Rewrite {
 
   poll(): void {
     for (let record = this.#todo.at(-1); record !== undefined; record = this.#todo.at(-1)) {
-      if (!this.#writer.hasRoomFor(record.payload.length)) break
+      if (!this.#writer.hasRoomFor(record.payload.length + originBytes)) break
       this.#todo.pop()
       if (record.type === recordTypes.submission) {
-        const place = copySubmission(this.#writer, this.#log, record, this.#movedChunks)
+        const place = copySubmission(this.#writer, this.#log, record, this.#movedChunks, record.origin)
         this.#moved.set(record.sequence, place)
       } else this.#copy(record)
       this.#endsAt = this.#writer.endOfOpenBatch
@@ -63,20 +63,30 @@ export class Rewrite {
     this.#endsAt = this.#writer.prove()
   }
 
-  #copy(record: RecoveredRecord): void {
-    const position = this.#writer.start(record.type, record.sequence, record.payload.length)
-    record.payload.copy(this.#writer.channel.window, this.#writer.payloadOffset)
+  #copy({ type, sequence, position, origin, payload }: RecoveredRecord): void {
+    // Nobody reads along with chunks, and what is behind their content would belong to it.
+    const copied = type === recordTypes.outcome
+    // What was copied before has its origin already.
+    const bytes = copied && origin === position ? payload.length + originBytes : payload.length
+    const to = this.#writer.start(type, sequence, bytes, copied)
+    const { window } = this.#writer.channel
+    payload.copy(window, this.#writer.payloadOffset)
+    if (copied) window.writeDoubleLE(origin, this.#writer.payloadOffset + bytes - originBytes)
     this.#writer.finish()
-    this.#movedChunks.set(record.position, position)
+    this.#movedChunks.set(position, to)
   }
 }
 
-/** Writes a submission's record into another place of this or another log. Chunks that moved take their references along. */
+/**
+ * Writes a submission's record into another place of this or another log. Chunks that moved take their references along.
+ * @param origin for readers: where it was at first; null in a log that nobody reads along with
+ */
 export function copySubmission(
   writer: LogWriter,
   log: number,
   { sequence, payload }: Pick<RecoveredRecord, 'sequence' | 'payload'>,
   movedChunks: ReadonlyMap<number, number>,
+  origin: number | null,
 ): RecordPlace {
   const read = readSubmission(payload, 0)
   const stored = { ...read, facts: readFacts(payload, read) }
@@ -87,11 +97,13 @@ export function copySubmission(
   const position = writer.start(
     recordTypes.submission,
     sequence,
-    submissionBytes(stored, chunks.length, stored.inlineBytes),
+    submissionBytes(stored, chunks.length, stored.inlineBytes) + (origin === null ? 0 : originBytes),
+    origin !== null,
   )
   const { window, segmentBytes } = writer.channel
   const inlineAt = writeSubmission(window, writer.payloadOffset, stored, { ...stored, chunks })
   payload.copy(window, inlineAt, stored.inlineOffset, stored.inlineOffset + stored.inlineBytes)
+  if (origin !== null) window.writeDoubleLE(origin, inlineAt + stored.inlineBytes)
   writer.finish()
   return { place: inLog(log, position), span: chunkSpan(position, { ...stored, chunks }, segmentBytes) }
 }

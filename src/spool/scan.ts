@@ -217,7 +217,7 @@ class QueueScan {
     const pending = this.#fold.pending(number, submission.recipients.length)
     if (pending.length === 0) return
     this.#submissions += 1
-    this.#enter(number, here, payload.length, submission, pending)
+    this.#enter(number, here, submission, pending)
   }
 
   #segmentBytes(name: string): number {
@@ -303,12 +303,11 @@ class QueueScan {
   #enter(
     number: number,
     { place, span }: RecordPlace,
-    payloadBytes: number,
     submission: StoredSubmission,
     pending: readonly PendingRecipient[],
   ): void {
     const early = this.#early.get(number)
-    const bytes = shareOf(payloadBytes, submission)
+    const bytes = shareOf(submission, 0)
     for (const { recipient, attempts, nextAttemptAtMs, mayBeDuplicate } of pending) {
       if (early?.has(recipient) === true) continue
       const { acceptedAtMs, tenant } = submission
@@ -349,8 +348,11 @@ export function lifeOf({ acceptedAtMs, expiresAtMs }: StoredSubmission): number 
 }
 
 /** One recipient's share of what a submission holds on disk. */
-export function shareOf(payloadBytes: number, { chunks, recipients }: StoredSubmission): number {
-  let bytes = recordHeaderBytes + payloadBytes
+export function shareOf(
+  { chunks, recipients, inlineOffset, inlineBytes }: StoredSubmission,
+  payloadAt: number,
+): number {
+  let bytes = recordHeaderBytes + inlineOffset + inlineBytes - payloadAt
   for (const chunk of chunks) bytes += recordHeaderBytes + chunk.bytes
   return Math.ceil(bytes / recipients.length)
 }

@@ -103,6 +103,7 @@ test('outcomes are folded into what recovery finds pending', () => {
   }
   rig.spool.outcomes.append(number, {
     log: 0,
+    place: 0,
     atMs: 5,
     attempt,
     recipients: [

@@ -85,7 +85,7 @@ export class SubmissionLog implements Submissions {
     this.#queueFull = queueFull
   }
 
-  begin(_expectedBytes: number, tenant: string): Transaction | Failure {
+  begin(_expectedBytes: number, tenant: string, id?: string): Transaction | Failure {
     if (!this.#accepting) return failures.draining
     const { state } = this.#writer.channel
     if (state === 'broken') return failures.spoolBroken
@@ -95,7 +95,7 @@ export class SubmissionLog implements Submissions {
     if (this.#waiting.size >= commitsWaitingMax.value - this.#open) return failures.spoolBusy
     if (this.#writer.backlogBytes > this.#writer.channel.windowBytes * 0.75) return failures.spoolBusy
     this.#open += 1
-    return new StagedTransaction(this, uuidV7(this.#clock, this.#random))
+    return new StagedTransaction(this, id ?? uuidV7(this.#clock, this.#random))
   }
 
   /** No new transactions; those that are open may finish. */

@@ -27,6 +27,7 @@ const nothingUnsynced: Random = { ...seededRandom(1), fraction: () => 0.1 }
 
 const delivered = (recipient: number): StoredOutcome => ({
   log: 0,
+  place: 0,
   atMs: 1,
   attempt: {
     startedAtMs: 1,

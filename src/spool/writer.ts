@@ -14,6 +14,7 @@ import {
   alignUp,
   batchHeaderBytes,
   type Checksum,
+  copiedBit,
   type RecordType,
   recordHeaderBytes,
   sealRecord,
@@ -119,7 +120,7 @@ export class LogWriter {
   }
 
   /** Begins a record; fill `payload` at `payloadOffset` of the channel's window, then call `finish`. Returns the record's position. */
-  start(type: RecordType, sequence: number, payloadBytes: number): number {
+  start(type: RecordType, sequence: number, payloadBytes: number, copied = false): number {
     invariant(this.#recordAt === -1, 'a record is already being written')
     invariant(payloadBytes <= recordBytesMax.value, `record of ${payloadBytes} bytes`)
     const bytes = recordHeaderBytes + payloadBytes
@@ -137,7 +138,8 @@ export class LogWriter {
       'a record would overwrite bytes that are still needed',
     )
     this.channel.announceWrite(end)
-    writeRecordHeader(this.channel.window, this.#recordAt % this.channel.windowBytes, type, sequence, payloadBytes)
+    const typeBits = copied ? type | copiedBit : type
+    writeRecordHeader(this.channel.window, this.#recordAt % this.channel.windowBytes, typeBits, sequence, payloadBytes)
     return this.#recordAt
   }
 

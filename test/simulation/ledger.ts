@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto'
 import { inLog, logOf } from '../../src/model/submission.ts'
 import { type Checksum, zlibChecksum } from '../../src/spool/layout.ts'
-import { isFinal } from '../../src/spool/records.ts'
+import { isFinal } from '../../src/model/outcome.ts'
 import { QueueTable, scanSpool } from '../../src/spool/scan.ts'
 import { dumpSpool, fsckSpool, readSubmission } from '../../src/spool/spool.ts'
 import { domainOf } from '../../src/standards/address.ts'

@@ -151,6 +151,7 @@ function arrived(rig: SpoolRig, { number, submission }: Arrival, world: World): 
 
 const outcomeFor = (recipient: number, attempt: number, final: boolean, textBytes: number): StoredOutcome => ({
   log: 0,
+  place: 0,
   atMs: 1,
   attempt: {
     startedAtMs: 1,

@@ -60,6 +60,7 @@ const codes: Readonly<Record<Outcome['kind'], readonly [code: number, enhanced: 
   deferred: [451, '4.7.1'],
   uncertain: [0, '4.4.2'],
   expired: [0, '5.4.7'],
+  suppressed: [0, '5.1.1'],
 }
 
 function outcome(kind: Outcome['kind'], scope: Outcome['scope'], text: string, stage: Outcome['stage']): Outcome {

@@ -124,11 +124,11 @@ export class Sender {
     else this.#run({ kind: 'routed', domain: action.domain, answer: routeTo(action.domain) })
   }
 
-  #settle({ number, attempt, recipients }: Extract<ShapeAction, { kind: 'settle' }>): void {
+  #settle({ number, place, attempt, recipients }: Extract<ShapeAction, { kind: 'settle' }>): void {
     const { ledger, nowMs } = this.#options
     for (const settled of recipients) ledger.tell(number, settled.recipient, settled.attempt, settled.outcome)
     const { outcomes } = (this.#rig as SpoolRig).spool
-    outcomes.append(number, { log: 0, atMs: nowMs(), attempt, recipients })
+    outcomes.append(number, { log: 0, place, atMs: nowMs(), attempt, recipients })
   }
 }
 

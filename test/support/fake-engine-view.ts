@@ -28,6 +28,7 @@ export const statusExample: EngineStatus = {
     deferred: 9_000,
     bounced: 900,
     expired: 12,
+    suppressed: 5,
     uncertain: 3,
     refused: 44,
   },

@@ -232,6 +232,7 @@ export function pendingOf(rig: SpoolRig): { number: number; id: string | undefin
 /** The first recipient has it, at the first attempt. */
 const deliveredAtOnce: StoredOutcome = {
   log: 0,
+  place: 0,
   atMs: 1,
   attempt: {
     startedAtMs: 1,

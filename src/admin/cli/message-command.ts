@@ -32,6 +32,7 @@ const styles = {
   delivered: 'green',
   bounced: 'red',
   expired: 'red',
+  suppressed: 'red',
 } as const
 
 function describeRecipient(context: CliContext, recipient: RecipientView): string[] {

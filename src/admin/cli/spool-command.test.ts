@@ -60,6 +60,7 @@ before(() => {
   ] as const) {
     rig.spool.outcomes.append(number, {
       log: 0,
+      place: 0,
       atMs: Date.UTC(2026, 10, 22),
       attempt: {
         startedAtMs: 1,

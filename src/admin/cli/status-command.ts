@@ -44,7 +44,7 @@ function summary(context: CliContext, status: EngineStatus): string {
     ],
     [
       'since start',
-      `${count(totals.accepted)} accepted for ${count(totals.recipients)} recipients, ${count(totals.delivered)} delivered, ${count(totals.bounced)} bounced, ${count(totals.expired)} expired, ${count(totals.refused)} refused`,
+      `${count(totals.accepted)} accepted for ${count(totals.recipients)} recipients, ${count(totals.delivered)} delivered, ${count(totals.bounced)} bounced, ${count(totals.expired)} expired, ${count(totals.suppressed)} suppressed, ${count(totals.refused)} refused`,
     ],
     [
       'queue',

@@ -151,7 +151,7 @@ export const accepted = Type.Object(
 
 const status = Type.Enum([...recipientStatuses], {
   description:
-    '`queued`: not tried yet. `deferred`: put off by the receiver, tried again. `delivered`, `bounced`, `expired`: over. That of a message is the first of queued, deferred, bounced, expired, delivered which a recipient has.',
+    '`queued`: not tried yet. `deferred`: put off by the receiver, tried again. `delivered`, `bounced`, `expired`, `suppressed`: over. That of a message is the first of queued, deferred, bounced, expired, delivered, suppressed which a recipient has.',
 })
 
 const recipientSummary = {
