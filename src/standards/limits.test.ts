@@ -8,6 +8,7 @@ import { createSigner } from '../sign/sign.ts'
 import { domainName, parsePath } from './address.ts'
 import { fromAddresses, surveyHeader } from './header.ts'
 import * as limits from './limits.ts'
+import { parseMail, parseRcpt } from './smtp-command.ts'
 
 const around = (value: number): [number, number, number] => [value - 1, value, value + 1]
 const isRead = (path: string): boolean => parsePath(path, 0).problem === null
@@ -63,6 +64,23 @@ test('limit header.from-mailboxes: of 50 each is judged, 51 are nobody’s', () 
     const read = fromAddresses(Buffer.from(`From: ${mailboxes.join(',\r\n ')}\r\n\r\n`))
     assert.deepEqual(read, count <= limits.fromMailboxesMax.value ? mailboxes : null)
   }
+})
+
+test('limit dsn.envelope-id: 100 characters pass, 101 do not, however few they stand for', () => {
+  for (const characters of around(limits.envelopeIdCharactersMax.value))
+    for (const envelopeId of ['x'.repeat(characters), `${'x'.repeat(characters - 3)}+2B`]) {
+      const { problem } = parseMail(`FROM:<a@b> ENVID=${envelopeId}`)
+      assert.equal(problem, characters <= 100 ? null : 'ENVID is longer than 100 characters, give a shorter one')
+    }
+})
+
+test('limit dsn.original-recipient: 500 octets with the type pass, 501 do not, in ASCII and in UTF-8', () => {
+  for (const octets of around(limits.originalRecipientBytesMax.value))
+    for (const start of ['rfc822;', 'rfc822;+2B', 'utf-8;üü']) {
+      const originalRecipient = start + 'x'.repeat(octets - Buffer.byteLength(start))
+      const { problem } = parseRcpt(`TO:<a@b> ORCPT=${originalRecipient}`)
+      assert.equal(problem, octets <= 500 ? null : 'ORCPT is longer than 500 octets, leave it out')
+    }
 })
 
 /** A key whose modulus has so many bits, in PKCS#1. Its numbers are nobody's: it is loaded, never used. */

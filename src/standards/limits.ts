@@ -49,6 +49,24 @@ export const nameCharactersMax = limit({
   breach: 'no such domain, without asking; in a From field: 550 5.6.0',
 })
 
+export const envelopeIdCharactersMax = limit({
+  name: 'dsn.envelope-id',
+  value: 100,
+  unit: 'characters of xtext',
+  owner,
+  why: 'RFC 3461 §4.4: ENVID.',
+  breach: '501 5.5.4',
+})
+
+export const originalRecipientBytesMax = limit({
+  name: 'dsn.original-recipient',
+  value: 500,
+  unit: 'bytes',
+  owner,
+  why: 'RFC 3461 §4.2: ORCPT, with its type, as it is written.',
+  breach: '501 5.5.4; an address whose xtext is longer is passed on without ORCPT',
+})
+
 export const replyLinesMax = limit({
   name: 'reply.lines',
   value: 128,

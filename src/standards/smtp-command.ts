@@ -7,6 +7,16 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { type Mailbox, parsePath } from './address.ts'
+import {
+  checkEnvelopeId,
+  checkOriginalRecipient,
+  mailKeywords,
+  type NotifyWord,
+  rcptKeywords,
+  readNotify,
+  readReturns,
+  type Returns,
+} from './dsn-parameters.ts'
 
 /** Why a command is refused: reply code with enhanced code, and words fit for a reply. */
 export interface CommandProblem {
@@ -24,12 +34,20 @@ export interface MailCommand {
   readonly eightBit: boolean
   /** RFC 6531 §3.4. */
   readonly smtpUtf8: boolean
+  /** RFC 3461 §4.3. */
+  readonly returns: Returns
+  /** RFC 3461 §4.4, in xtext; '' when not given. */
+  readonly envelopeId: string
 }
 
 export interface RcptCommand {
   readonly problem: null
   /** Null is `<Postmaster>` without a domain, which every server takes (RFC 5321 §4.1.1.3). */
   readonly mailbox: Mailbox | null
+  /** RFC 3461 §4.1; none when not given. */
+  readonly notify: readonly NotifyWord[]
+  /** RFC 3461 §4.2, as it was written; '' when not given. */
+  readonly originalRecipient: string
 }
 
 export interface BdatCommand {
@@ -77,6 +95,8 @@ export function parseMail(args: string): MailCommand | CommandProblem {
   let sizeBytes = 0
   let eightBit = false
   let smtpUtf8 = false
+  let returns: Returns = ''
+  let envelopeId = ''
   for (const [keyword, value] of parameters) {
     switch (keyword) {
       case 'SIZE':
@@ -95,14 +115,27 @@ export function parseMail(args: string): MailCommand | CommandProblem {
       case 'AUTH': // RFC 4954 §5: taken, and not believed.
         if (value === '') return refuse('501 5.5.4', 'AUTH needs a value')
         break
+      case 'RET': {
+        const word = readReturns(value)
+        if (word === null) return refuse('501 5.5.4', 'RET must be FULL or HDRS')
+        returns = word
+        break
+      }
+      case 'ENVID': {
+        const problem = checkEnvelopeId(value)
+        if (problem !== null) return refuse('501 5.5.4', problem)
+        envelopeId = copyOf(value)
+        break
+      }
       default:
+        if (rcptKeywords.has(keyword)) return refuse('501 5.5.4', `${keyword} is a parameter of RCPT, give it there`)
         return refuse('555 5.5.4', 'MAIL parameter not supported')
     }
   }
-  return { problem: null, mailbox: path.mailbox, sizeBytes, eightBit, smtpUtf8 }
+  return { problem: null, mailbox: path.mailbox, sizeBytes, eightBit, smtpUtf8, returns, envelopeId }
 }
 
-/** `TO:<path> [SP parameters]` (RFC 5321 §4.1.1.3). No parameter is supported. */
+/** `TO:<path> [SP parameters]` (RFC 5321 §4.1.1.3). */
 export function parseRcpt(args: string): RcptCommand | CommandProblem {
   const start = pathStart(args, 'TO:')
   if (start < 0) return refuse('501 5.5.4', 'the form is RCPT TO:<address>')
@@ -112,8 +145,29 @@ export function parseRcpt(args: string): RcptCommand | CommandProblem {
   if (path.mailbox === null && !postmaster) return refuse('501 5.1.3', 'a recipient needs an address')
   const parameters = parseParameters(args, path.end)
   if (!(parameters instanceof Map)) return parameters
-  if (parameters.size > 0) return refuse('555 5.5.4', 'RCPT parameter not supported')
-  return { problem: null, mailbox: path.mailbox }
+
+  let notify: readonly NotifyWord[] = nothing
+  let originalRecipient = ''
+  for (const [keyword, value] of parameters) {
+    if (keyword === 'NOTIFY') {
+      const words = readNotify(value)
+      if (typeof words === 'string') return refuse('501 5.5.4', words)
+      notify = words
+    } else if (keyword === 'ORCPT') {
+      const problem = checkOriginalRecipient(value)
+      if (problem !== null) return refuse('501 5.5.4', problem)
+      originalRecipient = copyOf(value)
+    } else if (mailKeywords.has(keyword)) return refuse('501 5.5.4', `${keyword} is a parameter of MAIL, give it there`)
+    else return refuse('555 5.5.4', 'RCPT parameter not supported')
+  }
+  return { problem: null, mailbox: path.mailbox, notify, originalRecipient }
+}
+
+const nothing: readonly NotifyWord[] = []
+
+/** What is kept of a line: a slice would keep all of the line alive, which may be much longer. */
+function copyOf(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8')
 }
 
 /** `size [SP "LAST"]` (RFC 3030 §2). A size that can be read is told even when the rest is wrong: the chunk follows all the same. */
@@ -144,8 +198,9 @@ function parseParameters(args: string, start: number): Map<string, string> | Com
     const equals = word.indexOf('=')
     const keyword = (equals < 0 ? word : word.slice(0, equals)).toUpperCase()
     if (!/^[A-Z0-9][A-Z0-9-]*$/.test(keyword)) return refuse('501 5.5.4', 'a parameter is malformed')
-    if (equals === word.length - 1) return refuse('501 5.5.4', 'a parameter has an empty value')
-    if (parameters.has(keyword)) return refuse('501 5.5.4', 'a parameter is given twice')
+    if (equals === word.length - 1)
+      return refuse('501 5.5.4', 'a parameter has an empty value, leave it out or give one')
+    if (parameters.has(keyword)) return refuse('501 5.5.4', 'a parameter is given twice, give it once')
     parameters.set(keyword, equals < 0 ? '' : word.slice(equals + 1))
   }
   return parameters

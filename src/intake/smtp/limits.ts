@@ -18,7 +18,7 @@ export const envelopeCommandBytesMax = limit({
   value: 2 * KiB,
   unit: 'bytes',
   owner,
-  why: 'MAIL and RCPT: 512 + 500 AUTH (RFC 4954 §5) + 26 SIZE + 17 BODY + 10 SMTPUTF8 = 1,065; rounded up for the parameters of others, which are refused by name.',
+  why: 'MAIL: 512 + 500 AUTH (RFC 4954 §5) + 26 SIZE + 17 BODY + 10 SMTPUTF8 + 9 RET + 107 ENVID = 1,181; RCPT: 512 + 29 NOTIFY + 507 ORCPT; rounded up for the parameters of others, which are refused by name.',
   breach: '500 5.5.2',
 })
 
@@ -144,7 +144,7 @@ export const recipientOverheadBytes = limit({
   value: 64,
   unit: 'bytes',
   owner,
-  why: 'Reserved for a recipient beside its address: header of the string, place in the list, growth of the list.',
+  why: 'Reserved for a recipient beside its address: header of the string, place in the list, growth of the list. As much again for its ORCPT or NOTIFY.',
   breach: '452 4.3.1 when no memory is left for it',
 })
 
@@ -153,7 +153,7 @@ export const sharedBytesPerConnection = limit({
   value: 8 * KiB,
   unit: 'bytes per connection allowed',
   owner,
-  why: 'What sessions hold together in envelopes, headers in pieces and for stuck clients: 10,000 × 8 KiB = 80 MiB. A usual transaction holds 0.1 to 5 KiB of it, the largest 475 KiB.',
+  why: 'What sessions hold together in envelopes, headers in pieces and for stuck clients: 10,000 × 8 KiB = 80 MiB. A usual transaction holds 0.1 to 5 KiB of it, the largest 1 MiB: 1,000 recipients, each with an ORCPT.',
   breach: '452 4.3.1; the connection of a stuck client is dropped',
 })
 
@@ -162,7 +162,7 @@ export const sharedBytesMin = limit({
   value: 16 * MiB,
   unit: 'bytes',
   owner,
-  why: 'The same where few connections are allowed: thirty of the largest transactions.',
+  why: 'The same where few connections are allowed: sixteen of the largest transactions.',
   breach: '452 4.3.1; the connection of a stuck client is dropped',
 })
 

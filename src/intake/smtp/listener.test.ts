@@ -35,6 +35,7 @@ test('EHLO offers what there is, HELO nothing', async (t) => {
     '250-SIZE 200000',
     '250-8BITMIME',
     '250-SMTPUTF8',
+    '250-DSN',
     '250-STARTTLS',
     '250-ENHANCEDSTATUSCODES',
     '250 CHUNKING',

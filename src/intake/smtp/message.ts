@@ -11,7 +11,7 @@ import { type Failure, failures } from '../../model/failures.ts'
 import type { ClientStream } from '../../ports/clients.ts'
 import { isFailure, type Submissions, type Transaction } from '../../ports/submissions.ts'
 import { subjectCharactersMax } from '../../model/limits.ts'
-import type { MailClass, SubmissionFacts } from '../../model/submission.ts'
+import type { DsnRecipient, DsnRequest, MailClass, SubmissionFacts } from '../../model/submission.ts'
 import { fromAddresses, type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
 import { readableText } from '../../standards/mime/encoded-words.ts'
 import type { MailCommand } from '../../standards/smtp-command.ts'
@@ -26,6 +26,8 @@ const nothing = Buffer.alloc(0)
 /** Of no domain. Stands for what could not be read, which only those may send who may send as anybody. */
 const nobody = '@'
 const crlf = Buffer.from('\r\n')
+/** Of a recipient whose RCPT had no parameters. */
+export const nothingAsked: DsnRecipient = { notify: 0, originalRecipient: '' }
 
 /** Told how the spool fares with a message. */
 export interface MessageOwner {
@@ -64,6 +66,10 @@ export class IncomingMessage implements ContentSink {
   readonly #memory: SessionMemory
   #envelopeBytes = 0
   #nonAsciiAddress: boolean
+  readonly #returns: DsnRequest['returns']
+  readonly #envelopeId: string
+  /** One for each recipient once anything was asked; null before, which is nearly always. */
+  #asked: DsnRecipient[] | null
   #scanner: ContentScanner | null = null
   #spool: Transaction | null = null
   #owner: MessageOwner | null = null
@@ -84,16 +90,22 @@ export class IncomingMessage implements ContentSink {
     this.returnPath = mail.mailbox?.address ?? ''
     this.smtpUtf8 = mail.smtpUtf8
     this.#nonAsciiAddress = mail.mailbox?.ascii === false
+    this.#returns = mail.returns
+    this.#envelopeId = mail.envelopeId
+    this.#asked = mail.returns === '' && mail.envelopeId === '' ? null : []
     this.#declaredBytes = mail.sizeBytes
     this.#contentBytesMax = contentBytesMax
     this.#memory = memory
   }
 
   /** False: all sessions together hold too much for one more. */
-  addRecipient(address: string, ascii: boolean): boolean {
-    const bytes = address.length + recipientOverheadBytes.value
+  addRecipient(address: string, ascii: boolean, asked: DsnRecipient): boolean {
+    const askedBytes = asked === nothingAsked ? 0 : asked.originalRecipient.length + recipientOverheadBytes.value
+    const bytes = address.length + recipientOverheadBytes.value + askedBytes
     if (!this.#memory.reserve(bytes)) return false
     this.#envelopeBytes += bytes
+    if (asked !== nothingAsked) this.#asked ??= this.recipients.map(() => nothingAsked)
+    this.#asked?.push(asked)
     this.recipients.push(address)
     if (!ascii) this.#nonAsciiAddress = true
     return true
@@ -211,10 +223,15 @@ export class IncomingMessage implements ContentSink {
         dotLines: scanner.dotLines,
         expiresAtMs: this.#options.expiresInMs === 0 ? 0 : timeMs + this.#options.expiresInMs,
         cuts: this.#options.cuts,
+        ...(this.#asked !== null && { dsn: this.#dsn(this.#asked) }),
         facts: this.#facts(survey.fromAddress, owner.credentialId),
       },
       (failure) => owner.settled(failure, this),
     )
+  }
+
+  #dsn(recipients: readonly DsnRecipient[]): DsnRequest {
+    return { returns: this.#returns, envelopeId: this.#envelopeId, recipients }
   }
 
   #facts(from: string, credentialId: string): SubmissionFacts {

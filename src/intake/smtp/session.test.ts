@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { sessionRig } from '../../../test/support/session-rig.ts'
 import { goodMessage } from '../../../test/support/smtp-rig.ts'
+import { type DsnRecipient, type DsnRequest, notifyOn } from '../../model/submission.ts'
 import { Session } from './session.ts'
 
 function newSession() {
@@ -16,11 +17,17 @@ function newSession() {
 /** The plain model: what SMTP remembers, in the fewest words. */
 interface Model {
   hello: boolean
-  open: { from: string; to: string[]; content: string | null } | null
+  open: { from: string; to: string[]; mailAsked: Asked; asked: DsnRecipient[]; content: string | null } | null
   bad: number
   closed: boolean
-  committed: { from: string; to: string[]; content: string }[]
+  committed: { from: string; to: string[]; dsn: DsnRequest | undefined; content: string }[]
 }
+
+/** What MAIL asks to be told. */
+type Asked = Omit<DsnRequest, 'recipients'>
+
+const nothing: Asked = { returns: '', envelopeId: '' }
+const nothingOf: DsnRecipient = { notify: 0, originalRecipient: '' }
 
 interface Step {
   readonly name: string
@@ -45,7 +52,11 @@ function ended(model: Model, content: string): string {
   model.open = null
   if (/[^\r]\n/.test(content)) return '550 5.5.2'
   if (!content.startsWith(goodMessage)) return '550 5.6.0' // no From that can be read
-  model.committed.push({ from: open.from, to: open.to, content: content.endsWith('\r\n') ? content : `${content}\r\n` })
+  const { from, to, mailAsked, asked } = open
+  const anything =
+    [mailAsked.returns, mailAsked.envelopeId, ...asked.map((one) => one.originalRecipient)].join('') !== ''
+  const dsn = anything || asked.some((one) => one.notify > 0) ? { ...mailAsked, recipients: asked } : undefined
+  model.committed.push({ from, to, dsn, content: content.endsWith('\r\n') ? content : `${content}\r\n` })
   model.bad = 0
   return '250 2.0.0'
 }
@@ -59,20 +70,25 @@ const hello = (text: string): Step =>
     return ['250']
   })
 
-const mailFrom = (from: string): Step =>
-  line(`MAIL FROM:<${from}>`, (model) => {
+const mailFrom = (from: string, parameters = '', mailAsked: Asked | null = nothing): Step =>
+  line(`MAIL FROM:<${from}>${parameters}`, (model) => {
     if (!model.hello || model.open !== null) return [bad(model, '503 5.5.1')]
-    model.open = { from, to: [], content: null }
+    if (mailAsked === null) return [bad(model, '501 5.5.4')]
+    model.open = { from, to: [], mailAsked, asked: [], content: null }
     return ['250 2.1.0']
   })
 
-const rcptTo = (to: string): Step =>
-  line(`RCPT TO:<${to}>`, (model) => {
+const rcptTo = (to: string, parameters = '', asked: DsnRecipient | null = nothingOf): Step =>
+  line(`RCPT TO:<${to}>${parameters}`, (model) => {
     if (model.open === null || model.open.content !== null) return [bad(model, '503 5.5.1')]
     if (to.includes('..')) return ['501 5.1.3']
+    if (asked === null) return [bad(model, '501 5.5.4')]
     model.open.to.push(to)
+    model.open.asked.push(asked)
     return ['250 2.1.5']
   })
+
+const { success, failure, never } = notifyOn
 
 /** DATA, and the content when it is granted. */
 const data = (content: string): Step => ({
@@ -112,7 +128,16 @@ const steps: readonly Step[] = [
   mailFrom('bob@b.example'),
   rcptTo('one@x.example'),
   rcptTo('two@x.example'),
+  mailFrom('cid@c.example', ' RET=HDRS', { returns: 'HDRS', envelopeId: '' }),
+  mailFrom('dan@d.example', ' ENVID=id+2B1 RET=FULL', { returns: 'FULL', envelopeId: 'id+2B1' }),
+  rcptTo('two@x.example', ' NOTIFY=NEVER', { notify: never, originalRecipient: '' }),
+  rcptTo('six@x.example', ' ORCPT=rfc822;vi@x.example NOTIFY=SUCCESS,FAILURE', {
+    notify: success + failure,
+    originalRecipient: 'rfc822;vi@x.example',
+  }),
   rcptTo('no..body@x.example'),
+  mailFrom('eve@e.example', ' NOTIFY=NEVER', null),
+  rcptTo('one@x.example', ' NOTIFY=NEVER,DELAY', null),
   data(goodMessage),
   data(`${goodMessage}.more\r\n`),
   data(`${goodMessage}lone\nLF\r\n`),
@@ -142,8 +167,8 @@ const steps: readonly Step[] = [
 
 /** Weighted so that most conversations get somewhere. */
 const anyStep = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom(...steps.slice(3, 7)) },
-  { weight: 2, arbitrary: fc.constantFrom(...steps.slice(8, 17)) },
+  { weight: 3, arbitrary: fc.constantFrom(...steps.slice(3, 11)) },
+  { weight: 2, arbitrary: fc.constantFrom(...steps.slice(14, 23)) },
   { weight: 2, arbitrary: fc.constantFrom(...steps) },
 )
 
@@ -186,6 +211,7 @@ function converse(): number {
         const seen = spool.committed.map(({ head, content }) => ({
           from: head.returnPath,
           to: head.recipients,
+          dsn: head.dsn,
           content: content.toString('latin1'),
         }))
         assert.deepEqual(seen, model.committed)

@@ -1,7 +1,9 @@
 /** MAIL and RCPT (RFC 5321 §4.1.1.2, §4.1.1.3): who sends, and to whom. Only clients that are known may; there is no open relay. */
 import { failures } from '../../../model/failures.ts'
-import { parseMail, parseRcpt } from '../../../standards/smtp-command.ts'
-import { IncomingMessage } from '../message.ts'
+import { type DsnRecipient, notifyOn } from '../../../model/submission.ts'
+import { isAsciiAddress } from '../../../standards/address.ts'
+import { parseMail, parseRcpt, type RcptCommand } from '../../../standards/smtp-command.ts'
+import { IncomingMessage, nothingAsked } from '../message.ts'
 import type { Session } from '../session.ts'
 
 export function mail(session: Session, args: string): void {
@@ -43,13 +45,31 @@ export function rcpt(session: Session, args: string): void {
     return
   }
   const { mailbox } = command
-  if (mailbox !== null && !mailbox.ascii && !message.smtpUtf8) return session.refuse(failures.smtpUtf8Needed, 'rcpt')
+  if (!message.smtpUtf8 && !isAscii(command)) return session.refuse(failures.smtpUtf8Needed, 'rcpt')
   if (mailbox?.literal === true) return session.refuse(failures.addressLiteral, 'rcpt')
   if (message.recipients.length >= config.recipientsMax) return session.refuse(failures.tooManyRecipients, 'rcpt')
-  const taken = message.addRecipient(mailbox?.address ?? `postmaster@${hostname}`, mailbox?.ascii ?? true)
+  const address = mailbox?.address ?? `postmaster@${hostname}`
+  const taken = message.addRecipient(address, mailbox?.ascii ?? true, askedBy(command))
   if (taken) session.reply('250 2.1.5 recipient ok')
   else session.refuse(failures.intakeBusy, 'rcpt')
 }
+
+/** RFC 6531 §3.4 for the address, RFC 6533 §3 for ORCPT. */
+function isAscii({ mailbox, originalRecipient }: RcptCommand): boolean {
+  return mailbox?.ascii !== false && isAsciiAddress(originalRecipient)
+}
+
+function askedBy({ notify, originalRecipient }: RcptCommand): DsnRecipient {
+  if (notify.length === 0 && originalRecipient === '') return nothingAsked
+  return { notify: notify.reduce((sum, word) => sum + bitOf[word], 0), originalRecipient }
+}
+
+const bitOf = {
+  SUCCESS: notifyOn.success,
+  FAILURE: notifyOn.failure,
+  DELAY: notifyOn.delay,
+  NEVER: notifyOn.never,
+} as const
 
 /** False: a stranger, refused and told how to become known, where there is a way (RFC 4954 §6). */
 function isKnown(session: Session): boolean {

@@ -11,7 +11,7 @@ export function ehlo(session: Session, args: string): void {
   if (!hello(session, args)) return
   session.extended = true
   const { hostname, config } = session.server
-  const keywords = ['PIPELINING', `SIZE ${config.messageBytesMax}`, '8BITMIME', 'SMTPUTF8']
+  const keywords = ['PIPELINING', `SIZE ${config.messageBytesMax}`, '8BITMIME', 'SMTPUTF8', 'DSN']
   if (session.tlsAvailable && !session.secure) keywords.push('STARTTLS')
   if (session.authAvailable) keywords.push('AUTH PLAIN LOGIN')
   keywords.push('ENHANCEDSTATUSCODES', 'CHUNKING')
