@@ -75,9 +75,8 @@ test('RSET, EHLO, a message before and a refused command leave nothing of it', (
     dsn.map((request) => request?.envelopeId),
     [undefined, undefined, 'one', undefined, undefined],
   )
-  assert.deepEqual(codes.slice(-8), [
-    ['501 5.5.4', '250 2.1.0', '501 5.5.4', '501 5.5.4', '501 5.1.3', '250 2.1.5', '354', '250 2.0.0'],
-  ])
+  const expected = ['501 5.5.4', '250 2.1.0', '501 5.5.4', '501 5.5.4', '501 5.1.3', '250 2.1.5', '354', '250 2.0.0']
+  assert.deepEqual(codes.slice(-8), expected)
 })
 
 test('row 17: parameters of DSN where they do not belong, or wrong: 501 5.5.4 with the cure, and the transaction stands', async (t) => {
