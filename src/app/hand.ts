@@ -46,6 +46,7 @@ function failed(word: Float64Array, number: number, error: unknown): never {
 
 class HeldMessage implements PreparedMessage {
   readonly id: string
+  readonly tenant: string
   readonly returnPath: string
   readonly recipients: readonly string[]
   readonly sizeBytes: number
@@ -57,6 +58,7 @@ class HeldMessage implements PreparedMessage {
 
   constructor(message: PreparedMessage, number: number, word: Float64Array) {
     this.id = message.id
+    this.tenant = message.tenant
     this.returnPath = message.returnPath
     this.recipients = message.recipients
     this.sizeBytes = message.sizeBytes

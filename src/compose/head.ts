@@ -80,6 +80,7 @@ export class Head {
 /** The part of a PreparedMessage that is copied from the submission. */
 export abstract class Prepared implements PreparedMessage {
   readonly id: string
+  readonly tenant: string
   readonly returnPath: string
   readonly recipients: readonly string[]
   readonly sizeBytes: number
@@ -88,6 +89,7 @@ export abstract class Prepared implements PreparedMessage {
 
   constructor(message: StoredMessage, sizeBytes: number) {
     this.id = message.id
+    this.tenant = message.tenant
     this.returnPath = message.returnPath
     this.recipients = message.recipients
     this.sizeBytes = sizeBytes

@@ -31,6 +31,7 @@ function pooled(pool: BufferPool, name: string, text: string, seen: Seen): Messa
       const blocks = [memory.subarray(0, memory.write(text, 'latin1'))]
       return {
         id: name,
+        tenant: 'acme',
         returnPath,
         recipients,
         sizeBytes: text.length,

@@ -54,6 +54,7 @@ test('the site is forgotten while the second message is read from the disk: it t
   const block = [Buffer.from('late\r\n')]
   const message = {
     id: '2',
+    tenant: 'acme',
     returnPath: 'second@example.com',
     recipients: ['r@second.example'],
     sizeBytes: 6,

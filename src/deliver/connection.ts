@@ -30,7 +30,12 @@ export interface ConnectionSetting {
   readonly ehloName: string
   readonly idleMs: number
   readonly messagesMax: number
+  /** Null: nobody is. */
+  readonly isSuppressed: IsSuppressed | null
 }
+
+/** Asked of every recipient before it is named to a server, so it must cost next to nothing. */
+export type IsSuppressed = (tenant: string, address: string) => boolean
 
 /** Whoever holds the connection. Calls come last in what the connection does, so it may be used again within them. */
 export interface ConnectionOwner {

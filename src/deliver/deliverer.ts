@@ -9,7 +9,7 @@ import type { Messages } from '../ports/messages.ts'
 import type { Net } from '../ports/net.ts'
 import { createAddressRule } from './address-rule.ts'
 import type { CandidateSources } from './candidates.ts'
-import type { Connection, ConnectionSetting } from './connection.ts'
+import type { Connection, ConnectionSetting, IsSuppressed } from './connection.ts'
 import { createDeliverCounters, type DeliverCounters } from './counters.ts'
 import { createHostMemory } from './hosts.ts'
 import { sweepMs } from './limits.ts'
@@ -39,6 +39,8 @@ export interface DelivererOptions {
   readonly counters?: DeliverCounters
   /** IP addresses that reach this server: exchangers that have one would be a loop. */
   readonly ownAddresses?: readonly string[]
+  /** Whom the tenant's list names by now: nothing is sent to it. Left out: nobody. */
+  readonly isSuppressed?: IsSuppressed
 }
 
 export interface Deliverer {
@@ -93,6 +95,7 @@ class SmtpDeliverer implements Deliverer {
       ehloName: config.ehloName,
       idleMs: config.idleConnectionMs,
       messagesMax: config.messagesPerConnection,
+      isSuppressed: options.isSuppressed ?? null,
     }
   }
 

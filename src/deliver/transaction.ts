@@ -17,6 +17,8 @@ export class Transaction {
   readonly outcomes: (Outcome | null)[]
   /** Recipients whose outcome is null. */
   pending: number
+  /** Whom RCPT names, in its order; null: every recipient. */
+  #named: number[] | null = null
   /** It was begun anew on a new connection, which happens at most once. */
   retried = false
   /** The connection ended without a word about this transaction, or with a word that asks for another manner. */
@@ -46,6 +48,24 @@ export class Transaction {
     return next
   }
 
+  /** How many RCPT there are. */
+  get namedCount(): number {
+    return this.#named === null ? this.outcomes.length : this.#named.length
+  }
+
+  /** Which recipient the RCPT is for; −1 beyond the last. */
+  named(rcpt: number): number {
+    if (this.#named === null) return rcpt < this.outcomes.length ? rcpt : -1
+    return this.#named[rcpt] ?? -1
+  }
+
+  /** Before anything is sent: gives the recipient its outcome, and RCPT never names it. */
+  leaveOut(recipient: number, outcome: Outcome): void {
+    this.settle(recipient, outcome)
+    this.#named = []
+    for (let i = 0; i < this.outcomes.length; i++) if (this.outcomes[i] === null) this.#named.push(i)
+  }
+
   settle(recipient: number, outcome: Outcome): void {
     if (this.outcomes[recipient] !== null) return
     this.outcomes[recipient] = outcome
@@ -61,8 +81,9 @@ export class Transaction {
 
   /** Takes the outcomes back: the replies were not in step with the commands, so nobody knows whom they were meant for. */
   unsettle(): void {
-    this.outcomes.fill(null)
-    this.pending = this.outcomes.length
+    const { namedCount } = this
+    for (let i = 0; i < namedCount; i++) this.outcomes[this.named(i)] = null
+    this.pending = namedCount
   }
 
   report(nowMonotonicMs: number): DeliveryReport {

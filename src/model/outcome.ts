@@ -58,6 +58,22 @@ export interface Attempt {
   readonly dsnPassedOn?: boolean
 }
 
+/**
+ * For whom the tenant's list names, wherever it is looked at. 5.7.1 (delivery not authorized) and not 5.1.1: who reads this in a notice must not take
+ * it for a word of the receiver's about the mailbox.
+ */
+const suppressed: Outcome = {
+  kind: 'suppressed',
+  scope: 'recipient',
+  stage: 'route',
+  code: 0,
+  enhanced: '5.7.1',
+  text: 'the address is on the suppression list of the sender, nothing was sent to it',
+}
+
+/** One value for all of them: on the wire between threads it is written once per report. */
+export const suppressedOutcome = (): Outcome => suppressed
+
 /** Nothing follows it. */
 export const isFinal = (kind: OutcomeKind): boolean => kind !== 'deferred' && kind !== 'uncertain'
 

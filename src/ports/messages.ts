@@ -3,6 +3,8 @@ import type { Grant } from '../model/grant.ts'
 
 export interface PreparedMessage {
   readonly id: string
+  /** Whose it is: its list says who is sent nothing. */
+  readonly tenant: string
   readonly returnPath: string
   /** Addresses of `grant.recipients`, in the same order. */
   readonly recipients: readonly string[]

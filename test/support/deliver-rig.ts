@@ -15,6 +15,7 @@ import type { Messages, PreparedMessage } from '../../src/ports/messages.ts'
 import { scriptedServer, type Script, type ScriptedServer } from './scripted-server.ts'
 
 export interface MessageSpec {
+  readonly tenant?: string
   readonly returnPath?: string
   readonly recipients?: readonly string[]
   readonly sizeBytes?: number
@@ -54,6 +55,7 @@ export interface Rig {
 }
 
 const polite = {
+  tenant: 'acme',
   returnPath: 'ann@example.com',
   recipients: ['bob@example.net'],
   blocks: ['Subject: hi\r\n\r\nhello\r\n'],
@@ -169,6 +171,7 @@ function messagesOf(specs: ReadonlyMap<number, MessageSpec>): Messages {
       const blocks = spec.blocks.map((block) => Buffer.from(block, 'latin1'))
       return {
         id: String(grant.id),
+        tenant: spec.tenant,
         returnPath: spec.returnPath,
         recipients: spec.recipients,
         sizeBytes: spec.sizeBytes ?? Buffer.concat(blocks).length,

@@ -117,7 +117,7 @@ function followUp(connection: Connection): void {
   const next = connection.lookAhead()
   if (next === null || !prepareAhead(connection, next)) return
   connection.wentAhead()
-  sendEnvelope(connection, next.message as PreparedMessage)
+  sendEnvelope(connection, next, next.message as PreparedMessage)
 }
 
 /** The receiver must not see a terminator now: a message cut short would count as whole. */

@@ -12,21 +12,21 @@ import type { Transaction } from '../transaction.ts'
 
 export const envelope: Step = {
   begin(connection) {
-    sendEnvelope(connection, connection.message)
+    if (connection.transaction !== null) sendEnvelope(connection, connection.transaction, connection.message)
   },
 
   reply(connection, reply) {
-    const { transaction, message } = connection
+    const { transaction } = connection
     if (transaction === null) return null
-    const recipient = connection.replies++ - 1
-    const { length } = message.recipients
-    if (recipient === length) return judgeData(connection, transaction, reply)
+    const rcpt = connection.replies++ - 1
+    const { namedCount } = transaction
+    if (rcpt === namedCount) return judgeData(connection, transaction, reply)
     const next =
-      recipient === -1
+      rcpt === -1
         ? judgeMail(connection, transaction, reply)
-        : judgeRcpt(connection, transaction, reply, recipient)
+        : judgeRcpt(connection, transaction, reply, transaction.named(rcpt))
     // What is waited for now, should it never come.
-    connection.stage = recipient + 1 < length ? 'rcpt' : 'data'
+    connection.stage = rcpt + 1 < namedCount ? 'rcpt' : 'data'
     return next
   },
 }
@@ -34,10 +34,10 @@ export const envelope: Step = {
 /** The same for an envelope that left behind the content before it: there is nothing more to say until it is answered. */
 export const ahead: Step = { begin() {}, reply: (connection, reply) => envelope.reply(connection, reply) }
 
-export function sendEnvelope(connection: Connection, message: PreparedMessage): void {
+export function sendEnvelope(connection: Connection, transaction: Transaction, message: PreparedMessage): void {
   let group = mailCommand(connection, message)
   if (connection.capabilities.pipelining) {
-    for (const recipient of message.recipients) group += rcptCommand(recipient)
+    for (let i = 0; i < transaction.namedCount; i++) group += rcptCommand(message, transaction.named(i))
     group += 'DATA\r\n'
   }
   send(connection, message, group)
@@ -90,11 +90,11 @@ function judgeData(connection: Connection, transaction: Transaction, reply: Repl
 /** Without PIPELINING: the next command of the group, or the end of the envelope when nobody is left to send to. */
 function sendNext(connection: Connection, transaction: Transaction): State | null {
   if (connection.capabilities.pipelining) return null
-  const { recipients } = connection.message
+  const { message } = connection
   const mailRefused = connection.replies === 1 && transaction.pending === 0
-  const recipient = recipients[connection.replies - 1]
-  if (recipient !== undefined && !mailRefused) send(connection, connection.message, rcptCommand(recipient))
-  else if (transaction.pending > 0) send(connection, connection.message, 'DATA\r\n')
+  const recipient = transaction.named(connection.replies - 1)
+  if (recipient !== -1 && !mailRefused) send(connection, message, rcptCommand(message, recipient))
+  else if (transaction.pending > 0) send(connection, message, 'DATA\r\n')
   else return 'reset'
   return null
 }
@@ -122,8 +122,8 @@ function mailCommand({ capabilities }: Connection, message: PreparedMessage): st
   return `${command}\r\n`
 }
 
-function rcptCommand(recipient: string): string {
-  return `RCPT TO:<${recipient}>\r\n`
+function rcptCommand(message: PreparedMessage, recipient: number): string {
+  return `RCPT TO:<${message.recipients[recipient]}>\r\n`
 }
 
 function send(connection: Connection, message: PreparedMessage, commands: string): void {

@@ -1,5 +1,6 @@
 /** Opens the message, and finds out whether this server can take it, before a word is said about it. */
 import { invariant, rethrowBug } from '../../kernel/assert.ts'
+import { suppressedOutcome } from '../../model/outcome.ts'
 import type { PreparedMessage } from '../../ports/messages.ts'
 import { MessageDamaged } from '../../ports/messages.ts'
 import type { Capabilities } from '../capabilities.ts'
@@ -42,7 +43,7 @@ export function prepareAhead(connection: Connection, transaction: Transaction): 
     }
     if (whyNot(connection.capabilities, opened) !== null) return false
     transaction.message = opened
-    return true
+    return someoneIsLeft(connection, transaction, opened)
   } catch (error) {
     rethrowBug(error)
     // The usual way meets the same failure, and knows what to do with it.
@@ -63,8 +64,18 @@ function begun(connection: Connection, transaction: Transaction, message: Prepar
   )
   transaction.message = message
   const hindrance = whyNot(connection.capabilities, message)
-  if (hindrance === null) connection.enter('envelope')
-  else refuse(connection, transaction, ...hindrance)
+  if (hindrance !== null) refuse(connection, transaction, ...hindrance)
+  else connection.enter(someoneIsLeft(connection, transaction, message) ? 'envelope' : 'idle')
+}
+
+/** Leaves out whom the tenant's list names by now: mail waits for days, and meanwhile an address may have been found dead. */
+function someoneIsLeft({ setting }: Connection, transaction: Transaction, message: PreparedMessage): boolean {
+  const { isSuppressed } = setting
+  if (isSuppressed === null) return true
+  const { recipients, tenant } = message
+  for (let i = 0; i < recipients.length; i++)
+    if (isSuppressed(tenant, recipients[i] as string)) transaction.leaveOut(i, suppressedOutcome())
+  return transaction.pending > 0
 }
 
 /** The outcome is certain without asking the server, and the connection is as good as before. */
