@@ -27,6 +27,10 @@ export const failures = {
     429,
     "this tenant's waiting mail fills its share of the disk, try again later",
   ),
+  /** `say` names the quota, in our own words. 4.7.1: it is a matter of policy, not of room (RFC 3463 §3.8). */
+  quotaExceeded: (say: string): Failure => failure('quota_exceeded', '452 4.7.1', 429, say),
+  spoolQuotaFull: (say: string): Failure => failure('spool_quota_full', '452 4.7.1', 429, say),
+  usageUnknown: failure('usage_unknown', '451 4.3.2', 503, 'usage is being counted, try again in a second'),
   spoolBusy: failure('spool_busy', '452 4.3.1', 503, 'too much mail is waiting for the disk, try again later'),
   intakeBusy: failure('intake_busy', '452 4.3.1', 503, 'too much mail is being handed in at once, try again later'),
   spoolBroken: failure('spool_broken', '451 4.3.0', 503, 'mail cannot be stored now, try again later'),

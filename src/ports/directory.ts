@@ -13,6 +13,7 @@
  */
 import { PosthasteError } from '../kernel/errors.ts'
 import type { MailClass } from '../model/submission.ts'
+import type { QuotaLimits } from './quotas.ts'
 
 /** One value of a request is wrong. */
 export class InvalidValue extends PosthasteError {
@@ -141,10 +142,18 @@ export interface DirectorySnapshot {
   readonly preparing: readonly PreparingTenant[]
 }
 
+/** Where what is used of it is counted, and how much there may be. The row stays the same while the process lives and there is a quota. */
+export interface IntakeQuota {
+  readonly row: number
+  readonly limits: QuotaLimits
+}
+
 /** For whoever recognises clients. Of a suspended tenant there are no keys, no logins and no networks. */
 export interface IntakeTenant {
   readonly id: string
   readonly name: string
+  /** Absent, as of keys and logins: none. */
+  readonly quota?: IntakeQuota
   readonly keys: readonly IntakeKey[]
   readonly logins: readonly IntakeLogin[]
   readonly networks: readonly { readonly id: string; readonly cidr: string }[]
@@ -166,6 +175,7 @@ export interface IntakeKey {
   readonly scopes: readonly Scope[]
   readonly networks: readonly string[]
   readonly expiresMs: number | null
+  readonly quota?: IntakeQuota
 }
 
 export interface IntakeLogin {
@@ -174,6 +184,7 @@ export interface IntakeLogin {
   /** Hex. */
   readonly passwordSha256: string
   readonly networks: readonly string[]
+  readonly quota?: IntakeQuota
 }
 
 export interface OwnDomain {

@@ -12,6 +12,7 @@
  *      one SHA-256 keeps them (a slow hash is for passwords that people think up).
  *   3. What it answers depends on the configuration and what it was told of the directory alone; nothing is looked up elsewhere.
  *   4. A tenant of the directory sends only as the domains and addresses that it has proven, and from the null sender.
+ *   5. What it, or a key or login of it, sends in a second, a day or a month never comes to more than its quota, however many threads take mail.
  *
  * The directory itself, where tenants and what they have are kept, is directory/directory.ts: only who opens it pays for loading it.
  *
@@ -25,6 +26,9 @@ export {
   type RecordState,
   wantedRecords,
 } from './domain-records.ts'
+export { makeQuotaMemory, QuotaTable } from './quotas.ts'
+export { QuotaRows, type QuotaUse, type RowToLoad } from './quota-rows.ts'
+export { TenantQuotas } from './tenant-quotas.ts'
 export { confirmLink } from './confirm-link.ts'
 export { verificationMail } from './verification-mail.ts'
 export * as tenancyLimits from './directory/limits.ts'

@@ -16,6 +16,7 @@ import {
 import { systemClock, VirtualClock } from '../../src/kernel/clock.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
 import type { Client, Clients, ClientStream, KeyClient } from '../../src/ports/clients.ts'
+import { noQuotas } from '../../src/ports/quotas.ts'
 import { MemoryMessageStore } from './memory-message-store.ts'
 import { MemorySubmissions } from './memory-submissions.ts'
 
@@ -123,10 +124,11 @@ export interface Answer {
 }
 
 type RigOptions = Partial<HttpConfig> &
-  Partial<Pick<HttpIntakeOptions, 'tls' | 'idleMsMax' | 'handshakeMsMax' | 'recipientsMax' | 'clock'>>
+  Partial<Pick<HttpIntakeOptions, 'tls' | 'idleMsMax' | 'handshakeMsMax' | 'recipientsMax' | 'clock' | 'quotas'>>
 
 export async function startHttpRig(t: TestContext, options: RigOptions = {}): Promise<HttpRig> {
-  const { tls = null, idleMsMax, handshakeMsMax, recipientsMax = 1_000, clock = systemClock, ...config } = options
+  const { tls = null, idleMsMax, handshakeMsMax, recipientsMax = 1_000, ...others } = options
+  const { clock = systemClock, quotas = noQuotas, ...config } = others
   const spool = new MemorySubmissions()
   const store = new MemoryMessageStore(spool)
   const clients = new MemoryClients()
@@ -140,6 +142,7 @@ export async function startHttpRig(t: TestContext, options: RigOptions = {}): Pr
     tls,
     submissions: spool,
     clients,
+    quotas,
     store,
     clock,
     random: seededRandom(1),

@@ -7,6 +7,7 @@ import { SessionMemory } from '../../src/intake/smtp/memory.ts'
 import type { SmtpServer } from '../../src/intake/smtp/server.ts'
 import { type Link, Session } from '../../src/intake/smtp/session.ts'
 import { VirtualClock } from '../../src/kernel/clock.ts'
+import { noQuotas } from '../../src/ports/quotas.ts'
 import { MemorySubmissions } from './memory-submissions.ts'
 import { smallSmtpConfig } from './smtp-rig.ts'
 
@@ -82,6 +83,7 @@ export function sessionRig(options: Partial<SmtpConfig> = {}): SessionRig {
       stream: () => null,
       maySendAs: () => true,
     },
+    quotas: noQuotas,
     store: null,
     clock,
     guard: new LoginGuard(clock),

@@ -13,6 +13,7 @@ import {
 import { VirtualClock } from '../../src/kernel/clock.ts'
 import type { Clients } from '../../src/ports/clients.ts'
 import type { MessageStore } from '../../src/ports/message-store.ts'
+import { noQuotas, type Quotas } from '../../src/ports/quotas.ts'
 import { clientsOf } from '../../src/tenancy/tenancy.ts'
 import { MemorySubmissions } from './memory-submissions.ts'
 import { SmtpClient } from './smtp-client.ts'
@@ -80,10 +81,18 @@ export interface RigOptions extends Partial<SmtpConfig> {
   readonly listener?: ListenerConfig['tls']
   readonly clients?: Clients
   readonly store?: MessageStore
+  readonly quotas?: Quotas
 }
 
 export async function startRig(t: TestContext, options: RigOptions = {}): Promise<SmtpRig> {
-  const { tls = testTls, listener = 'offered', clients = fileClients, store = null, ...config } = options
+  const {
+    tls = testTls,
+    listener = 'offered',
+    clients = fileClients,
+    store = null,
+    quotas = noQuotas,
+    ...config
+  } = options
   const spool = new MemorySubmissions()
   const clock = new SteppedClock()
   const counters = newIntakeCounters()
@@ -94,6 +103,7 @@ export async function startRig(t: TestContext, options: RigOptions = {}): Promis
     tls,
     submissions: spool,
     clients,
+    quotas,
     store,
     clock,
     counters,

@@ -1,6 +1,7 @@
 /** The way of a message from a request that was found good into the spool. It goes to its end even when the client has hung up. */
 import { domainOf } from '../../standards/address.ts'
 import { type Failure, failures, httpFailures } from '../../model/failures.ts'
+import { isQuotaRefusal } from '../../ports/quotas.ts'
 import { isFailure, type Transaction } from '../../ports/submissions.ts'
 import { addressLiteral, receivedField } from '../trace.ts'
 import type { Address } from './addresses.ts'
@@ -55,13 +56,27 @@ export function checkEnvelope(server: HttpServer, caller: Caller, draft: Draft, 
   }
 }
 
-/** The message's id, once it is on disk. Rejects with a Problem; then there is no message. */
+/** The message's id, once it is on disk. Rejects with a Problem; then there is no message, and its quota has lost nothing. */
 export async function handOver(
   server: HttpServer,
   caller: Caller,
   draft: Draft,
   idempotency: Idempotency,
 ): Promise<string> {
+  const taken = server.quotas.take(caller.client, draft.recipients.length)
+  if (isQuotaRefusal(taken)) {
+    const { failure, cure, state: rate, retryAfterSeconds } = taken
+    throw new Problem(failure, { cure, rate, retryAfterSeconds })
+  }
+  try {
+    return await store(server, caller, draft, idempotency)
+  } catch (error) {
+    server.quotas.giveBack(taken)
+    throw error
+  }
+}
+
+async function store(server: HttpServer, caller: Caller, draft: Draft, idempotency: Idempotency): Promise<string> {
   const { counters, clock, submissions } = server
   const transaction = submissions.begin(draft.expectedBytes, caller.client.tenant)
   if (isFailure(transaction)) throw new Problem(transaction)

@@ -9,6 +9,7 @@ import type { Random } from '../../kernel/random.ts'
 import type { Clients } from '../../ports/clients.ts'
 import type { Confirmation } from '../../ports/directory.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
+import { noQuotas, type Quotas } from '../../ports/quotas.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import { LoginGuard } from '../smtp/login-guard.ts'
 import { buildApp, type Certificate } from './app.ts'
@@ -26,6 +27,8 @@ export interface HttpIntakeOptions {
   readonly tls: TlsConfig | null
   readonly submissions: Submissions
   readonly clients: Clients
+  /** Left out: nobody has any. */
+  readonly quotas?: Quotas
   readonly store: MessageStore
   readonly clock: Clock
   readonly random: Random
@@ -66,6 +69,7 @@ export async function startHttpIntake(options: HttpIntakeOptions): Promise<HttpI
   const server: HttpServer = {
     idleMsMax: idleMsMax.value,
     handshakeMsMax: handshakeMsMax.value,
+    quotas: noQuotas,
     ...shared,
     config,
     guard: new LoginGuard(options.clock),

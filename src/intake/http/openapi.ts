@@ -134,12 +134,23 @@ function responsesOf(operation: Operation, schemas: Map<string, Schema>): object
   return Object.fromEntries(responses)
 }
 
+/** draft-ietf-httpapi-ratelimit-headers-07. */
+const rateHeaders = {
+  'RateLimit-Limit': {
+    description: 'Messages that the tightest quota of tenant and key allows in its window. Absent without quotas.',
+    schema: { type: 'integer' },
+  },
+  'RateLimit-Remaining': { description: 'How many of them are left.', schema: { type: 'integer' } },
+  'RateLimit-Reset': { description: 'Seconds until the window ends.', schema: { type: 'integer' } },
+}
+
 const sentHeaders = {
   Location: { description: 'Where the message is asked for.', schema: { type: 'string' } },
   'Idempotent-Replayed': {
     description: '`true`: this request had been accepted before, and this is its answer again.',
     schema: { type: 'string' },
   },
+  ...rateHeaders,
 }
 
 function notReady(schema: object): object {
@@ -149,13 +160,14 @@ function notReady(schema: object): object {
 
 function problemResponse(status: number, found: readonly HttpFailure[]): object {
   const retryAfter = status === 429 || status === 503
+  const limited = status === 429 && found.some(({ code }) => code === 'quota_exceeded')
   const examples = found.map((failure) => [
     failure.code,
     { summary: failure.say, value: JSON.parse(problemText(failure)) as unknown },
   ])
   return {
     description: `${STATUS_CODES[status] ?? 'Error'}: ${found.map(({ code }) => `\`${code}\``).join(', ')}.`,
-    ...(retryAfter ? { headers: { 'Retry-After': retryAfterHeader(found) } } : {}),
+    ...(retryAfter ? { headers: { 'Retry-After': retryAfterHeader(found), ...(limited ? rateHeaders : {}) } } : {}),
     content: {
       'application/problem+json': {
         schema: { $ref: '#/components/schemas/Problem' },

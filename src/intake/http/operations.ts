@@ -115,7 +115,7 @@ export const operations: readonly Operation[] = [
     tag: 'Sending',
     summary: 'Send a message',
     description:
-      'Answers 202 once the message is on disk: from then on it is delivered, or returned to its sender. With an `Idempotency-Key` the same request may be sent any number of times within a day and makes one message. A key of up to 255 visible ASCII characters stands for the bytes of the body: another body under it is 409.',
+      'Answers 202 once the message is on disk: from then on it is delivered, or returned to its sender. With an `Idempotency-Key` the same request may be sent any number of times within a day and makes one message. A key of up to 255 visible ASCII characters stands for the bytes of the body: another body under it is 409. Where tenant or key have quotas, `ratelimit-*` tell how much is left; a message counts once for each recipient.',
     query: null,
     bodies: [
       {
@@ -170,6 +170,13 @@ export const operations: readonly Operation[] = [
       failures.streamUnknown,
       failures.idempotencyConflict,
       failures.tenantShareFull,
+      failures.quotaExceeded(
+        'the quota of this tenant is 1,000 messages a day, 0 of them are left until 2026-11-23T00:00:00Z',
+      ),
+      failures.spoolQuotaFull(
+        'the spool quota of this tenant is 5,000 recipients that wait to be delivered to, and has 5,000: try again later',
+      ),
+      failures.usageUnknown,
       failures.spoolFull,
     ],
   },

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { type Failure, failures, type HttpFailure } from '../../model/failures.ts'
+import type { RateState } from '../../ports/quotas.ts'
 
 /** One of several things that are wrong. */
 export interface ProblemItem {
@@ -19,6 +20,9 @@ export interface ProblemDetails {
   readonly errors?: readonly ProblemItem[]
   /** The connection cannot be used again. */
   readonly close?: boolean
+  /** Default by the failure, where it passes by itself. */
+  readonly retryAfterSeconds?: number
+  readonly rate?: RateState | null
 }
 
 /** Thrown by whatever handles a request; answered in one place. */
@@ -49,7 +53,9 @@ export function problemText({ code, http, retry, say }: HttpFailure, details: Pr
 }
 
 export function sendProblem(reply: FastifyReply, failure: HttpFailure, details: ProblemDetails = {}): FastifyReply {
-  if (failure.http === 429 || failure.http === 503) void reply.header('retry-after', retryAfterSeconds(failure.code))
+  if (failure.http === 429 || failure.http === 503)
+    void reply.header('retry-after', details.retryAfterSeconds ?? retryAfterSeconds(failure.code))
+  sendRate(reply, details.rate ?? null)
   if (failure.http === 401) void reply.header('www-authenticate', 'Bearer')
   if (details.close === true) void reply.header('connection', 'close')
   return reply
@@ -57,6 +63,14 @@ export function sendProblem(reply: FastifyReply, failure: HttpFailure, details: 
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .send(problemText(failure, details))
+}
+
+/** draft-ietf-httpapi-ratelimit-headers-07 §3: of several windows the one that is tightest. Null: no window has a limit. */
+export function sendRate(reply: FastifyReply, rate: RateState | null): void {
+  if (rate === null) return
+  void reply.header('ratelimit-limit', rate.limit)
+  void reply.header('ratelimit-remaining', rate.remaining)
+  void reply.header('ratelimit-reset', rate.resetSeconds)
 }
 
 /** RFC 9110 §10.2.3. What is short of disk stays so for a while; the rest passes quickly. */

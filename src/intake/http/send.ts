@@ -18,7 +18,7 @@ import { checkEnvelope, type Draft, handOver, type Idempotency } from './hand-ov
 import { parseJson } from './json.ts'
 import { sliceBytes } from './limits.ts'
 import { readOptions } from './options.ts'
-import { Problem } from './problem.ts'
+import { Problem, sendRate } from './problem.ts'
 import { rawDraft } from './raw-email.ts'
 import { type RawEmail, rawEmail, type WrittenEmail, writtenEmail } from './schemas.ts'
 import type { Caller, HttpServer } from './server.ts'
@@ -63,6 +63,7 @@ export function createSendEmail(server: HttpServer): SendEmail {
           ? { id: await send(server, caller, input, { key, requestSha256: '' }), replayed: false }
           : await sendOnce(server, caller, input, { key, requestSha256: hash('sha256', body.bytes) })
       if (sent.replayed) void reply.header('idempotent-replayed', 'true')
+      sendRate(reply, server.quotas.remaining(caller.client))
       return await reply
         .code(202)
         .header('location', `/api/v1/emails/${sent.id}`)

@@ -7,6 +7,7 @@ import type { Random } from '../../kernel/random.ts'
 import type { Clients, KeyClient } from '../../ports/clients.ts'
 import type { Confirmation, Scope } from '../../ports/directory.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
+import type { Quotas } from '../../ports/quotas.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import type { Peer } from '../peer.ts'
 import type { LoginGuard } from '../smtp/login-guard.ts'
@@ -18,6 +19,7 @@ export interface HttpServer {
   readonly recipientsMax: number
   readonly submissions: Submissions
   readonly clients: Clients
+  readonly quotas: Quotas
   readonly store: MessageStore
   readonly clock: Clock
   readonly random: Random

@@ -10,9 +10,9 @@ import type { Session } from './session.ts'
 /** Commits the message, now or when its key is claimed; its verdict was null. A failure that is known at once is returned; of later ones the session hears. */
 export function handOver(session: Session, message: IncomingMessage): Failure | null {
   const { store } = session.server
-  if (message.idempotencyKey === '') session.commit(message)
-  else if (store !== null) void claimFirst(session, message, store)
-  else return failures.optionInvalid('X-Posthaste-Idempotency-Key', 'this server keeps no message store')
+  if (message.idempotencyKey === '') return session.commit(message)
+  if (store === null) return failures.optionInvalid('X-Posthaste-Idempotency-Key', 'this server keeps no message store')
+  void claimFirst(session, message, store)
   return null
 }
 
@@ -23,7 +23,10 @@ async function claimFirst(session: Session, message: IncomingMessage, store: Mes
   const current = waiting && session.current
   if (claim?.kind === 'new' && current) {
     message.claim = claim.claim
-    return session.commit(message)
+    const refusal = session.commit(message)
+    if (refusal === null) return
+    store.release(claim.claim)
+    return session.refused(refusal)
   }
   if (claim?.kind === 'new') store.release(claim.claim)
   if (!waiting) return

@@ -7,6 +7,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
 import type { Clients } from '../../ports/clients.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
+import { noQuotas, type Quotas } from '../../ports/quotas.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import type { ListenerTls } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
@@ -24,6 +25,8 @@ export interface SmtpIntakeOptions {
   readonly tls: TlsConfig | null
   readonly submissions: Submissions
   readonly clients: Clients
+  /** Left out: nobody has any. */
+  readonly quotas?: Quotas
   /** Where idempotency keys are looked up. Null: messages that have one are refused. */
   readonly store: MessageStore | null
   readonly clock: Clock
@@ -53,6 +56,7 @@ type RefusingListener = Pick<ListenerConfig, 'address' | 'port'> & Partial<Pick<
 export async function startSmtpIntake(options: SmtpIntakeOptions): Promise<SmtpIntake> {
   const { clock, ...shared } = options
   const server: SmtpServer = {
+    quotas: noQuotas,
     ...shared,
     clock,
     guard: new LoginGuard(clock),

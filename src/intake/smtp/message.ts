@@ -9,6 +9,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { invariant } from '../../kernel/assert.ts'
 import { type Failure, failures } from '../../model/failures.ts'
 import type { ClientStream } from '../../ports/clients.ts'
+import { nothingTaken, type Taken } from '../../ports/quotas.ts'
 import { isFailure, type Submissions, type Transaction } from '../../ports/submissions.ts'
 import { subjectCharactersMax } from '../../model/limits.ts'
 import type { DsnRecipient, DsnRequest, MailClass, SubmissionFacts } from '../../model/submission.ts'
@@ -61,6 +62,8 @@ export class IncomingMessage implements ContentSink {
   chunks = 0
   /** Of its idempotency key in the message store, to be released when the commit has settled. */
   claim: number | null = null
+  /** Of quotas, to be given back when the commit fails. */
+  taken: Taken = nothingTaken
   readonly #declaredBytes: number
   readonly #contentBytesMax: number
   readonly #memory: SessionMemory

@@ -3,6 +3,7 @@ import type { SmtpConfig } from '../../config/compiled.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Clients } from '../../ports/clients.ts'
 import type { MessageStore } from '../../ports/message-store.ts'
+import type { Quotas } from '../../ports/quotas.ts'
 import type { Submissions } from '../../ports/submissions.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { LoginGuard } from './login-guard.ts'
@@ -13,6 +14,7 @@ export interface SmtpServer {
   readonly hostname: string
   readonly submissions: Submissions
   readonly clients: Clients
+  readonly quotas: Quotas
   /** Where idempotency keys are looked up. Null: messages that have one are refused. */
   readonly store: MessageStore | null
   readonly clock: Clock

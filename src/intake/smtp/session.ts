@@ -19,6 +19,7 @@
 import { secondMs } from '../../kernel/units.ts'
 import { type Failure, failures } from '../../model/failures.ts'
 import type { Client, ClientStream } from '../../ports/clients.ts'
+import { isQuotaRefusal } from '../../ports/quotas.ts'
 import { commandArguments, commandVerb } from '../../standards/smtp-command.ts'
 import type { Peer } from '../peer.ts'
 import { protocolWord } from '../trace.ts'
@@ -194,8 +195,9 @@ export class Session implements MessageOwner, Mortal {
   }
 
   settled(failure: Failure | null, message: IncomingMessage): void {
-    const { counters, store } = this.server
+    const { counters, store, quotas } = this.server
     if (message.claim !== null) store?.release(message.claim)
+    if (failure !== null) quotas.giveBack(message.taken)
     if (failure === null) {
       counters.messages++
       counters.recipients += message.recipients.length
@@ -206,12 +208,16 @@ export class Session implements MessageOwner, Mortal {
 
   // Events from the end of content (handover.ts).
 
-  /** Makes it durable; `settled` follows. */
-  commit(message: IncomingMessage): void {
-    const { hostname, clock } = this.server
+  /** Makes it durable, and `settled` follows; or says why it is not tried: others have used up the quota meanwhile. */
+  commit(message: IncomingMessage): Failure | null {
+    const { hostname, clock, quotas } = this.server
+    const taken = quotas.take(this.client as Client, message.recipients.length)
+    if (isQuotaRefusal(taken)) return taken.failure
+    message.taken = taken
     const protocol = protocolWord(this, message.smtpUtf8)
     const { address } = this.peer
     message.commit({ hostname, hello: this.hello, address, protocol, timeMs: clock.nowMs() })
+    return null
   }
 
   /** It was accepted before, as that one. */

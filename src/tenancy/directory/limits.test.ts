@@ -278,3 +278,16 @@ test('limit directory.sender-link-pause: an address is mailed again after a minu
     await directory.addSender(tenantId, 'ann@b.example')
   }
 })
+
+test('limit directory.quota-messages: up to a thousand million in a window, and no more; bytes a mebibyte for each', () => {
+  for (const name of ['messagesPerSecond', 'messagesPerDay', 'messagesPerMonth', 'spoolRecipients'] as const) {
+    const [below, at, above] = around(limits.quotaMessagesMax.value)
+    for (const value of [below, at]) assert.equal(values.quotaLimits({ [name]: value })[name], value)
+    assert.throws(() => values.quotaLimits({ [name]: above }), { code: 'invalid_value', cure: /to 1000000000\.$/ })
+  }
+  const [, bytes, tooMany] = around(limits.quotaMessagesMax.value * 1024 * 1024)
+  assert.equal(values.quotaLimits({ spoolBytes: bytes }).spoolBytes, bytes)
+  assert.throws(() => values.quotaLimits({ spoolBytes: tooMany }), { code: 'invalid_value', pointer: '/spool_bytes' })
+  for (const odd of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY])
+    assert.throws(() => values.quotaLimits({ messagesPerDay: odd }), { pointer: '/messages_per_day' })
+})

@@ -138,3 +138,21 @@ export const changesWaitingMax = limit({
   why: 'One runs at a time, a few milliseconds each with its commit: the last one waits for some seconds.',
   breach: 'directory_busy',
 })
+
+export const quotasMax = limit({
+  name: 'directory.quotas',
+  value: 16_384,
+  unit: 'tenants, keys and logins that have quotas',
+  owner,
+  why: 'A row of 64 B each in memory that all threads share: 1 MiB. More than there are tenants.',
+  breach: 'quotas_too_many',
+})
+
+export const quotaMessagesMax = limit({
+  name: 'directory.quota-messages',
+  value: 1_000_000_000,
+  unit: 'messages in one window, and recipients that wait',
+  owner,
+  why: 'A thousand times what one engine sends in a day. A second is counted in 32 bits, a day and a month in 40.',
+  breach: 'invalid_value',
+})

@@ -1,10 +1,12 @@
 /** What people may call things: each reader returns the form that is kept, or throws InvalidValue with what is wrong and what to write instead. */
+import { MiB } from '../../kernel/units.ts'
 import { mailClasses, mailClassOf } from '../../model/options-of-mail.ts'
 import type { MailClass } from '../../model/submission.ts'
 import { InvalidValue, type Scope } from '../../ports/directory.ts'
+import type { QuotaLimits } from '../../ports/quotas.ts'
 import { domainName, parsePath } from '../../standards/address.ts'
 import { parseNetwork } from '../../standards/network.ts'
-import { labelCharactersMax, networksMax } from './limits.ts'
+import { labelCharactersMax, networksMax, quotaMessagesMax } from './limits.ts'
 
 /** Names that programs use, of tenants and streams: ASCII, so that none looks like another. As in the configuration file. */
 export function slug(pointer: string, written: string): string {
@@ -106,6 +108,27 @@ export function scopes(pointer: string, written: readonly string[]): Scope[] {
     throw new InvalidValue(`${pointer}/${unknown}`, `${show(written[unknown] as string)} is not a scope`, cure)
   if (written.length === 0) throw new InvalidValue(pointer, 'a key without a scope can do nothing', cure)
   return allScopes.filter((scope) => written.includes(scope))
+}
+
+/** What is left out, and 0, are no limit. */
+export function quotaLimits(written: Partial<QuotaLimits>): QuotaLimits {
+  const read = (name: keyof QuotaLimits, pointer: string, max: number): number => {
+    const value = written[name] ?? 0
+    if (Number.isSafeInteger(value) && value >= 0 && value <= max) return value
+    throw new InvalidValue(
+      pointer,
+      'it is not a number that a quota can have',
+      `Give a whole number from 0, which is none, to ${max}.`,
+    )
+  }
+  const messagesMax = quotaMessagesMax.value
+  return {
+    messagesPerSecond: read('messagesPerSecond', '/messages_per_second', messagesMax),
+    messagesPerDay: read('messagesPerDay', '/messages_per_day', messagesMax),
+    messagesPerMonth: read('messagesPerMonth', '/messages_per_month', messagesMax),
+    spoolBytes: read('spoolBytes', '/spool_bytes', messagesMax * MiB),
+    spoolRecipients: read('spoolRecipients', '/spool_recipients', messagesMax),
+  }
 }
 
 /** Null: never. */

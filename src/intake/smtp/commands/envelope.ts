@@ -1,6 +1,7 @@
 /** MAIL and RCPT (RFC 5321 §4.1.1.2, §4.1.1.3): who sends, and to whom. Only clients that are known may; there is no open relay. */
 import { failures } from '../../../model/failures.ts'
 import { type DsnRecipient, notifyOn } from '../../../model/submission.ts'
+import type { Client } from '../../../ports/clients.ts'
 import { isAsciiAddress } from '../../../standards/address.ts'
 import { parseMail, parseRcpt, type RcptCommand } from '../../../standards/smtp-command.ts'
 import { IncomingMessage, nothingAsked } from '../message.ts'
@@ -33,7 +34,7 @@ export function mail(session: Session, args: string): void {
 }
 
 export function rcpt(session: Session, args: string): void {
-  const { config, hostname } = session.server
+  const { config, hostname, quotas } = session.server
   if (!isKnown(session)) return
   const message = session.message
   if (message === null) return session.bad('503 5.5.1 send MAIL first')
@@ -48,6 +49,8 @@ export function rcpt(session: Session, args: string): void {
   if (!message.smtpUtf8 && !isAscii(command)) return session.refuse(failures.smtpUtf8Needed, 'rcpt')
   if (mailbox?.literal === true) return session.refuse(failures.addressLiteral, 'rcpt')
   if (message.recipients.length >= config.recipientsMax) return session.refuse(failures.tooManyRecipients, 'rcpt')
+  const refusal = quotas.check(session.client as Client, message.recipients.length + 1)
+  if (refusal !== null) return session.refuse(refusal.failure, 'rcpt')
   const address = mailbox?.address ?? `postmaster@${hostname}`
   const taken = message.addRecipient(address, mailbox?.ascii ?? true, askedBy(command))
   if (taken) session.reply('250 2.1.5 recipient ok')
