@@ -7,6 +7,7 @@ import { composeLimits } from '../compose/compose.ts'
 import { type Config, configLimits, configuredLimits } from '../config/config.ts'
 import { deliverLimits, waitLimits } from '../deliver/deliver.ts'
 import { eventsLimits } from '../events/events.ts'
+import { feedbackLimits } from '../feedback/feedback.ts'
 import { httpLimits, smtpLimits } from '../intake/intake.ts'
 import type { Limit } from '../kernel/limits.ts'
 import { KiB } from '../kernel/units.ts'
@@ -35,6 +36,7 @@ const owners = [
   'sign',
   'deliver',
   'events',
+  'feedback',
   'model',
   'sandbox',
   'admin/http',
@@ -68,6 +70,7 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
   signLimits,
   deliverLimits,
   eventsLimits,
+  feedbackLimits,
   modelLimits,
   sandboxLimits,
   adminLimits,

@@ -14,7 +14,7 @@ export function sendMail(submissions: Submissions | null, mail: OutgoingMail): P
 }
 
 function headOf(mail: OutgoingMail): SubmissionHead {
-  const { tenant, mailClass, returnPath, recipients, fromDomain, subject, content, smtpUtf8 } = mail
+  const { tenant, mailClass, returnPath, recipients, fromDomain, subject, content, smtpUtf8, eightBit } = mail
   return {
     tenant,
     returnPath,
@@ -23,7 +23,7 @@ function headOf(mail: OutgoingMail): SubmissionHead {
     addedHeaders: '',
     fromDomain,
     client: 'posthaste',
-    eightBit: smtpUtf8,
+    eightBit: smtpUtf8 || eightBit === true,
     smtpUtf8,
     dotLines: content[0] === dot || content.includes('\n.'),
     expiresAtMs: 0,

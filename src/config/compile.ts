@@ -25,7 +25,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 /** Meaningful only when the reader has no problems afterwards. */
 export function compile(values: FileValues, reader: Reader, clock: Clock): Config {
   const tls = compileTls(values, reader, clock)
-  const { smtp, delivery, retry, dns, spool, management } = values
+  const { smtp, delivery, retry, notices, dns, spool, management } = values
   const config: Mutable<Config> = {
     file: reader.source.file,
     sandbox: values.sandbox,
@@ -62,6 +62,15 @@ export function compile(values: FileValues, reader: Reader, clock: Clock): Confi
       port: delivery.port,
     },
     retry: { delaysMs: retry.delays, jitter: retry.jitter, expireAfterMs: retry.expire_after },
+    notices: {
+      enabled: notices.enabled,
+      from: notices.from ?? `postmaster@${values.hostname}`,
+      delayAfterMs: notices.delay_after,
+      groupWithinMs: notices.group_within,
+      perHourMax: notices.per_hour,
+      returnFullBytesMax: notices.return_full_max,
+      suppressed: notices.suppressed,
+    },
     dns: { servers: dns.servers, timeoutMs: dns.timeout },
     spool: {
       segmentBytes: spool.segment_size,

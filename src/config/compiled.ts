@@ -23,6 +23,7 @@ export interface Config {
   readonly routes: readonly RouteConfig[]
   readonly delivery: DeliveryConfig
   readonly retry: RetryConfig
+  readonly notices: NoticesConfig
   readonly dns: DnsConfig
   readonly spool: SpoolConfig
   readonly threads: ThreadsConfig
@@ -125,6 +126,23 @@ export interface RetryConfig {
   /** Each delay is spread evenly over ± this share of itself. */
   readonly jitter: number
   readonly expireAfterMs: number
+}
+
+/** Mail to the return path about what became of a message. */
+export interface NoticesConfig {
+  readonly enabled: boolean
+  /** Address of their From header. */
+  readonly from: string
+  /** Age at which a delay is told, if it was asked for. */
+  readonly delayAfterMs: number
+  /** Recipients of one message that fail within this time share a notice. */
+  readonly groupWithinMs: number
+  /** To one return path. */
+  readonly perHourMax: number
+  /** Largest message that goes back as a whole. */
+  readonly returnFullBytesMax: number
+  /** Tell of recipients on the tenant's suppression list, although nobody asked for it. */
+  readonly suppressed: boolean
 }
 
 export interface DnsConfig {

@@ -73,7 +73,7 @@ test('row 90: an unknown key is refused with file, line, column and the nearest 
     },
   )
   assert.deepEqual(told(`${head}message-size-max: 5MiB\n`), [
-    '5:1 message-size-max: is not a known option | Known here: hostname, data_directory, sandbox, smtp, http, store, tls, tenants, dkim, routes, delivery, retry, dns, spool, threads, management, log.',
+    '5:1 message-size-max: is not a known option | Known here: hostname, data_directory, sandbox, smtp, http, store, tls, tenants, dkim, routes, delivery, retry, notices, dns, spool, threads, management, log.',
   ])
   assert.deepEqual(told(`${head}message_size_max: 5MiB\n`), [
     '5:1 message_size_max: is not a known option | It belongs below smtp.',
@@ -349,6 +349,22 @@ test('names, networks and logins belong to one tenant', () => {
       'tenants[1].networks[0] network 10.0.0.0/8 is used by tenants[0].networks[0] too',
     ],
   )
+})
+
+test('notices come from the postmaster of this host, or from an address that can be written in a header', () => {
+  assert.equal(load('hostname: Mail.example.com\n').config.notices.from, 'postmaster@mail.example.com')
+  assert.equal(load(`${head}notices: {from: Help.Desk@example.com}\n`).config.notices.from, 'Help.Desk@example.com')
+  for (const from of [
+    'help',
+    'Help <help@example.com>',
+    'a b@example.com',
+    'jörg@example.com',
+    'a@[192.0.2.1]',
+    '@a:b@c.example',
+  ])
+    assert.deepEqual(told(`${head}notices: {from: "${from}"}\n`), [
+      `5:17 notices.from: "${from}" is not a mail address | Write local@domain, such as postmaster@example.com.`,
+    ])
 })
 
 test('the engine is found even when another part of the file is broken', () => {

@@ -8,7 +8,7 @@ import { fileSchema } from './schema.ts'
 
 const intake = 'intake/smtp'
 
-export function configuredLimits({ smtp, http, store, delivery, retry, dns, spool }: Config): Limit[] {
+export function configuredLimits({ smtp, http, store, delivery, retry, notices, dns, spool }: Config): Limit[] {
   return [
     option('smtp.connections_max', smtp.connectionsMax, 'connections', intake, '421 4.3.2'),
     option('smtp.connections_per_address_max', smtp.connectionsPerAddressMax, 'connections', intake, '421 4.3.2'),
@@ -38,6 +38,10 @@ export function configuredLimits({ smtp, http, store, delivery, retry, dns, spoo
       'another transaction',
     ),
     option('retry.expire_after', retry.expireAfterMs, 'ms', 'shape', 'expired 5.4.7'),
+    option('notices.delay_after', notices.delayAfterMs, 'ms', 'feedback', 'the sender is told, if it asked for that'),
+    option('notices.group_within', notices.groupWithinMs, 'ms', 'feedback', 'another notice'),
+    option('notices.per_hour', notices.perHourMax, 'notices to one return path', 'feedback', 'no notice'),
+    option('notices.return_full_max', notices.returnFullBytesMax, 'bytes', 'feedback', 'the header goes back'),
     option('delivery.messages_per_connection', delivery.messagesPerConnection, 'messages', 'deliver', 'QUIT'),
     option('delivery.idle_connection', delivery.idleConnectionMs, 'ms', 'deliver', 'QUIT'),
     option('dns.timeout', dns.timeoutMs, 'ms', 'adapters/dns', 'the next server, the second time for twice as long'),

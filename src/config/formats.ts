@@ -1,6 +1,7 @@
 /** The kinds of text that options take: names, addresses, networks. Each gives the form the program uses, or what is wrong. */
 import { isIP, isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
+import { parsePath } from '../standards/address.ts'
 import { nameCharactersMax } from '../standards/limits.ts'
 import { parseNetwork } from '../standards/network.ts'
 import { lineCharactersMax } from './limits.ts'
@@ -46,6 +47,12 @@ export const formats: Record<TextFormat, (text: string) => Parsed> = {
     if (isIP(address) !== 0) return good(address)
     const meant = text === 'localhost' ? '127.0.0.1' : '127.0.0.1, 0.0.0.0 or ::'
     return bad(`${show(text)} is not an IP address`, `Write an address such as ${meant}; the port goes into port.`)
+  },
+  mailbox(text) {
+    const path = parsePath(`<${text}>`, 0)
+    if (path.problem === null && path.mailbox?.address === text && path.mailbox.ascii && !path.mailbox.literal)
+      return good(text)
+    return bad(`${show(text)} is not a mail address`, 'Write local@domain, such as postmaster@example.com.')
   },
   network(text) {
     const network = parseNetwork(text)

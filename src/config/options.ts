@@ -17,6 +17,7 @@ export type TextFormat =
   | 'routeDomain'
   | 'host'
   | 'address'
+  | 'mailbox'
   | 'network'
   | 'dnsServer'
   | 'name'

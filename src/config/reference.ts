@@ -103,6 +103,7 @@ const formatNames: Record<TextFormat, string> = {
   routeDomain: 'domain pattern',
   host: 'host name or IP address',
   address: 'IP address',
+  mailbox: 'mail address',
   network: 'network (CIDR)',
   dnsServer: 'IP address, or address#port',
   name: 'a–z, 0–9, - and _',

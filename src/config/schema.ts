@@ -312,6 +312,55 @@ const retry = section('What happens to mail that a receiver put off.', {
   }),
 })
 
+const notices = section(
+  'Notices to the sender about what became of its mail: delivery status notifications (RFC 3461, 3464).',
+  {
+    enabled: boolean({
+      description:
+        'Send them. Without them a sender by SMTP does not hear of mail that was accepted and could not be delivered; RFC 5321 §6.1 asks for it.',
+      default: true,
+    }),
+    from: text('mailbox', {
+      description:
+        'Address of their From field: somebody reads what is sent there. The return path of a notice is empty.',
+      default: null,
+      defaultText: '`postmaster@` and `hostname`',
+    }),
+    delay_after: duration({
+      description:
+        'Age at which the sender is told that a message is delayed, once, if it asked for that (NOTIFY=DELAY).',
+      default: '4h',
+      minimum: minuteMs,
+      maximum: 6 * dayMs,
+    }),
+    group_within: duration({
+      description: 'Recipients of one message that fail within this time share a notice.',
+      default: '1m',
+      minimum: 0,
+      maximum: hourMs,
+    }),
+    per_hour: integer({
+      description:
+        'Notices to one return path in an hour; beyond it none is sent, and the accounting log and the message store alone tell of the failure. So nobody is flooded by mail that somebody else sent in their name.',
+      default: 100,
+      minimum: 1,
+      maximum: 1_000_000,
+    }),
+    return_full_max: bytes({
+      description:
+        'Largest message that goes back as a whole where the sender asked for that (RET=FULL); of a larger one the header goes back.',
+      default: '1MiB',
+      minimum: 0,
+      maximum: 16 * MiB,
+    }),
+    suppressed: boolean({
+      description:
+        'Tell of recipients that got nothing because they are on the tenant’s suppression list, although the sender did not ask to be told of failures.',
+      default: false,
+    }),
+  },
+)
+
 const dns = section('Looking up receivers.', {
   servers: list(text('dnsServer', { description: 'A resolver.' }), {
     description:
@@ -447,6 +496,7 @@ export const fileSchema = section('The whole file.', {
   routes: list(route, { description: 'Fixed next hops.', default: [] }),
   delivery,
   retry,
+  notices,
   dns,
   spool,
   threads,

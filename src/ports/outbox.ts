@@ -15,10 +15,12 @@ export interface OutgoingMail {
   /** Of the From header, in A-labels: for the choice of the DKIM key. */
   readonly fromDomain: string
   readonly subject: string
-  /** A whole message: CRLF line ends, 7bit but for what `smtpUtf8` tells. */
+  /** A whole message: CRLF line ends, 7bit but for what `smtpUtf8` and `eightBit` tell. */
   readonly content: Buffer
   /** An address is not ASCII (RFC 6531). */
   readonly smtpUtf8: boolean
+  /** A part of it has bytes above 127 (RFC 6152). */
+  readonly eightBit?: boolean
 }
 
 export interface Outbox {

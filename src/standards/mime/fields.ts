@@ -90,7 +90,7 @@ function phrase(name: string, columnsTaken: number): string[] {
  * Text of any kind. What a reader would see otherwise than it was meant is encoded as a whole: characters beyond ASCII, white space
  * that folding might change, and what looks like an encoded word.
  */
-function textField(name: string, text: string): string {
+export function textField(name: string, text: string): string {
   const columnsTaken = name.length + 2
   if (quotable.test(text) && !text.includes('=?')) {
     const words = text.split(' ')

@@ -17,7 +17,7 @@ export interface Transfer {
  */
 export function encodeText(text: string, delimiterStart: string): Transfer {
   const lines = withCrlf(text)
-  if (isPlain(lines, delimiterStart)) return { encoding: '7bit', body: lines }
+  if (isPlain(lines) && !lines.includes(delimiterStart)) return { encoding: '7bit', body: lines }
   const bytes = Buffer.from(lines)
   let escaped = 0
   for (let i = 0; i < bytes.length; i++) escaped += (bytes[i] as number) > 0x7e ? 1 : 0
@@ -29,21 +29,24 @@ export function encodeText(text: string, delimiterStart: string): Transfer {
 export function plainMessage(content: Uint8Array, delimiterStart: string): Transfer | null {
   const text = Buffer.from(content.buffer, content.byteOffset, content.length).toString('latin1')
   const lines = withCrlf(text)
-  return isPlain(lines, delimiterStart) ? { encoding: '7bit', body: lines } : null
+  return isPlain(lines) && !lines.includes(delimiterStart) ? { encoding: '7bit', body: lines } : null
+}
+
+/** Lines of a character set that nobody knows, for readers who may have to do without decoding: as they are, or quoted where they do not fit. */
+export function encodeLines(lines: Buffer): Transfer & { readonly body: string } {
+  const text = withCrlf(lines.toString('latin1'))
+  return isPlain(text)
+    ? { encoding: '7bit', body: text }
+    : { encoding: 'quoted-printable', body: quotedPrintable(Buffer.from(text, 'latin1')) }
 }
 
 function withCrlf(text: string): string {
   return text.includes('\r') ? text.replace(/\r\n|\r|\n/g, '\r\n') : text.replaceAll('\n', '\r\n')
 }
 
-/** Whether lines that end in CRLF are 7bit (RFC 2045 §2.7), and without anything that begins a delimiter. */
-function isPlain(lines: string, delimiterStart: string): boolean {
-  return (
-    Buffer.byteLength(lines) === lines.length &&
-    !lines.includes('\0') &&
-    !lines.includes(delimiterStart) &&
-    !hasLongLine(lines)
-  )
+/** Whether lines that end in CRLF are 7bit (RFC 2045 §2.7). */
+function isPlain(lines: string): boolean {
+  return Buffer.byteLength(lines) === lines.length && !lines.includes('\0') && !hasLongLine(lines)
 }
 
 function hasLongLine(lines: string): boolean {
