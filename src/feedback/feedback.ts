@@ -2,7 +2,7 @@
  * Stage 10, feedback: tells the sender what became of its mail.
  *
  *   in   an outcome, with what the sender asked to be told; all recipients of one message that are due the same notice
- *   out  which notice is due; the notice, as mail that takes the way of all mail
+ *   out  which notice is due; the notice, as mail that takes the way of all mail; whether the address is to be suppressed
  *
  * Always true:
  *   1. The null sender is told nothing, and every notice has it (RFC 5321 §4.5.5): no notice answers a notice.
@@ -22,5 +22,6 @@
  */
 export { NoticeBudget } from './budget.ts'
 export { isRipe, type NoticeKind, noticeFor, type NoticeQuestion, returnsWhole } from './due.ts'
+export { isHardBounce } from './hard-bounce.ts'
 export * as feedbackLimits from './limits.ts'
 export { composeNotice, type Notice, type NoticeRecipient } from './notice.ts'
