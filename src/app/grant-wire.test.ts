@@ -31,7 +31,7 @@ const grants: fc.Arbitrary<Grant> = fc
 const text = fc.string({ maxLength: 512 })
 const outcomes: fc.Arbitrary<Outcome> = fc.record(
   {
-    kind: fc.constantFrom('delivered', 'bounced', 'deferred', 'uncertain', 'expired'),
+    kind: fc.constantFrom('delivered', 'bounced', 'deferred', 'uncertain', 'expired', 'suppressed'),
     scope: fc.constantFrom('recipient', 'message', 'site'),
     stage: fc.constantFrom(
       'route',
@@ -66,6 +66,9 @@ const attempts: fc.Arbitrary<Attempt> = fc.record(
   },
   { noNullPrototype: true },
 )
+const attemptsPassedOn = fc
+  .tuple(attempts, fc.boolean())
+  .map(([attempt, dsnPassedOn]): Attempt => (dsnPassedOn ? { ...attempt, dsnPassedOn } : attempt))
 
 /** At an offset, as it is in a ring. */
 const moved = (writer: WireWriter, length: number): Buffer =>
@@ -92,7 +95,7 @@ test('reports come out as they went in, and recipients that shared an outcome sh
   const some = fc.array(outcomes, { minLength: 1, maxLength: 100 })
   const which = fc.array(fc.nat({ max: 99 }), { minLength: 1, maxLength: 100 })
   fc.assert(
-    fc.property(double, some, which, attempts, (grantId, distinct, picks, attempt) => {
+    fc.property(double, some, which, attemptsPassedOn, (grantId, distinct, picks, attempt) => {
       const all = picks.map((pick) => distinct[pick % distinct.length] as Outcome)
       const read = readReport(moved(writer, writer.report(grantId, all, attempt)), 12)
       assert.deepEqual(read, { grantId, outcomes: all, attempt })

@@ -5,7 +5,7 @@
  *   grant   2 | source? | u16 recipients | u32 site | f64 id, behind, number, place | u32 each recipient | source
  *   stop    3 | f64 deadlineMs
  *
- *   report  4 | reused? | u16 recipients | u16 outcomes | f64 id, started, connected, envelope, finished | host, address, source, tls
+ *   report  4 | u8 flags (1: reused connection, 2: DSN passed on) | u16 recipients | u16 outcomes | f64 id, started, connected, envelope, finished | host, address, source, tls
  *             | each outcome: u8 kind, scope, stage | u16 code | enhanced, text | u8 outcome of each recipient
  *   over    5                                                        everything was reported, nothing more comes
  */
@@ -23,6 +23,9 @@ import {
   outcomeScopes,
 } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
+
+const reusedFlag = 1
+const dsnPassedOnFlag = 2
 
 export const wireKinds = { site: 1, grant: 2, stop: 3, report: 4, over: 5 } as const
 
@@ -69,7 +72,7 @@ export class WireWriter {
   report(grantId: number, outcomes: readonly Outcome[], attempt: Attempt): number {
     const { bytes } = this
     bytes[0] = wireKinds.report
-    bytes[1] = attempt.reusedConnection ? 1 : 0
+    bytes[1] = (attempt.reusedConnection ? reusedFlag : 0) | (attempt.dsnPassedOn === true ? dsnPassedOnFlag : 0)
     bytes.writeUInt16LE(outcomes.length, 2)
     bytes.writeDoubleLE(grantId, 6)
     bytes.writeDoubleLE(attempt.startedAtMs, 14)
@@ -167,6 +170,7 @@ export function readReport(bytes: Buffer, start: number): WireReport {
   }
   const outcomes: Outcome[] = []
   for (let i = 0; i < recipients; i++) outcomes.push(distinct[bytes[at + i] as number] as Outcome)
+  const flags = bytes[start + 1] as number
   return {
     grantId: bytes.readDoubleLE(start + 6),
     outcomes,
@@ -176,10 +180,11 @@ export function readReport(bytes: Buffer, start: number): WireReport {
       address: texts[1] as string,
       source: texts[2] as string,
       tls: texts[3] as string,
-      reusedConnection: bytes[start + 1] === 1,
+      reusedConnection: (flags & reusedFlag) !== 0,
       connectedMs: bytes.readDoubleLE(start + 22),
       envelopeMs: bytes.readDoubleLE(start + 30),
       finishedMs: bytes.readDoubleLE(start + 38),
+      ...((flags & dsnPassedOnFlag) !== 0 && { dsnPassedOn: true }),
     },
   }
 }

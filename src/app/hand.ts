@@ -3,6 +3,7 @@
  * one that does it twice is set aside (strikes.ts).
  */
 import { rethrowBug } from '../kernel/assert.ts'
+import type { DsnRequest } from '../model/submission.ts'
 import type { Messages, PreparedMessage } from '../ports/messages.ts'
 
 export const makeHand = (): SharedArrayBuffer => new SharedArrayBuffer(8)
@@ -52,6 +53,7 @@ class HeldMessage implements PreparedMessage {
   readonly sizeBytes: number
   readonly eightBit: boolean
   readonly smtpUtf8: boolean
+  readonly dsn: DsnRequest | null
   readonly #message: PreparedMessage
   readonly #number: number
   readonly #word: Float64Array
@@ -64,6 +66,7 @@ class HeldMessage implements PreparedMessage {
     this.sizeBytes = message.sizeBytes
     this.eightBit = message.eightBit
     this.smtpUtf8 = message.smtpUtf8
+    this.dsn = message.dsn
     this.#message = message
     this.#number = number
     this.#word = word

@@ -1,7 +1,7 @@
 /** Port `messages`: reads what a grant names from the spool, and hands it to compose. In any thread: what lies in the window is copied, then asked for again. */
 import { prepare } from '../compose/compose.ts'
 import type { Grant } from '../model/grant.ts'
-import { inLog, logOf } from '../model/submission.ts'
+import { type DsnRecipient, type DsnRequest, inLog, logOf } from '../model/submission.ts'
 import { MessageDamaged, type Messages, type PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
 import { type RecordReader, type RecordView, readSubmission, type StoredSubmission } from '../spool/spool.ts'
@@ -53,6 +53,7 @@ function assemble(
       recipients: grant.recipients.map((recipient) => submission.recipients[recipient] as string),
       eightBit: submission.eightBit,
       smtpUtf8: submission.smtpUtf8,
+      dsn: submission.dsn === undefined ? null : dsnOf(submission.dsn, grant.recipients),
       dotLines: submission.dotLines,
       addedHeaders: submission.addedHeaders,
       fromDomain: submission.fromDomain,
@@ -63,6 +64,11 @@ function assemble(
     },
     signer,
   )
+}
+
+/** The part of it that speaks of these recipients. */
+function dsnOf({ returns, envelopeId, recipients }: DsnRequest, granted: readonly number[]): DsnRequest {
+  return { returns, envelopeId, recipients: granted.map((recipient) => recipients[recipient] as DsnRecipient) }
 }
 
 /** Content in chunk records with the rest in the commit record; holds one chunk at a time. */

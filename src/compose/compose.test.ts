@@ -24,6 +24,7 @@ const envelope = {
   recipients: ['ben@example.net'],
   eightBit: false,
   smtpUtf8: false,
+  dsn: null,
   addedHeaders: added,
   fromDomain: 'example.com',
   acceptedAtMs: 1_700_000_000_999,

@@ -19,6 +19,7 @@
  * RFC 5322 §2.1 (header, empty line, body), RFC 5321 §4.5.2 (dots), RFC 1870 (SIZE counts no stuffed dots).
  */
 import { invariant } from '../kernel/assert.ts'
+import type { DsnRequest } from '../model/submission.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
 import { withoutCuts } from './cuts.ts'
@@ -36,6 +37,7 @@ export interface StoredMessage<Content extends Buffer | ContentReader = Buffer |
   readonly recipients: readonly string[]
   readonly eightBit: boolean
   readonly smtpUtf8: boolean
+  readonly dsn: DsnRequest | null
   /** Some line of the content begins with a dot. False is believed: a lone dot would then end the message early. */
   readonly dotLines: boolean
   /** Whole fields, each ending in CRLF. */

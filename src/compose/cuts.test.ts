@@ -44,6 +44,7 @@ function holding(text: string, cuts: readonly number[]): StoredMessage<Buffer> {
     recipients: ['ben@example.net'],
     eightBit: false,
     smtpUtf8: false,
+    dsn: null,
     dotLines: text.startsWith('.') || text.includes('\r\n.'),
     addedHeaders: 'Received: from client by us; now\r\n',
     fromDomain: 'example.com',

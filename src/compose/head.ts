@@ -1,4 +1,5 @@
 /** Everything in front of the stored body: signatures, added fields, stored fields, and the empty line when it lacks. */
+import type { DsnRequest } from '../model/submission.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 import type { Signing } from '../ports/signer.ts'
 import { emptyLineAt, headerEnd } from '../standards/header.ts'
@@ -86,6 +87,7 @@ export abstract class Prepared implements PreparedMessage {
   readonly sizeBytes: number
   readonly eightBit: boolean
   readonly smtpUtf8: boolean
+  readonly dsn: DsnRequest | null
 
   constructor(message: StoredMessage, sizeBytes: number) {
     this.id = message.id
@@ -95,6 +97,7 @@ export abstract class Prepared implements PreparedMessage {
     this.sizeBytes = sizeBytes
     this.eightBit = message.eightBit
     this.smtpUtf8 = message.smtpUtf8
+    this.dsn = message.dsn
   }
 
   abstract read(): Buffer | null | Promise<Buffer | null>

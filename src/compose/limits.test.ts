@@ -27,6 +27,7 @@ async function send(content: Buffer): Promise<Looked> {
       recipients: ['ben@example.net'],
       eightBit: false,
       smtpUtf8: false,
+      dsn: null,
       dotLines: false,
       addedHeaders: 'Received: by us\r\n',
       fromDomain: 'example.com',

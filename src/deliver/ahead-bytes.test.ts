@@ -37,6 +37,7 @@ function pooled(pool: BufferPool, name: string, text: string, seen: Seen): Messa
         sizeBytes: text.length,
         eightBit: false,
         smtpUtf8: false,
+        dsn: null,
         read() {
           const block = blocks.shift() ?? null
           if (block === null) seen.ended++

@@ -60,6 +60,7 @@ test('the site is forgotten while the second message is read from the disk: it t
     sizeBytes: 6,
     eightBit: false,
     smtpUtf8: false,
+    dsn: null,
     read: () => block.shift() ?? null,
     release() {},
   }

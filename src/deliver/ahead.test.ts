@@ -184,6 +184,7 @@ test('the second message comes from a slow disk: it is opened once, and goes its
         sizeBytes: 6,
         eightBit: false,
         smtpUtf8: false,
+        dsn: null,
         read: () => blocks.shift() ?? null,
         release() {},
       }
@@ -225,6 +226,7 @@ test('lost while the second message is still on its way from the disk: it goes o
     sizeBytes: 6,
     eightBit: false,
     smtpUtf8: false,
+    dsn: null,
     release() {},
   }
   const open = (): Promise<never> => {

@@ -4,6 +4,7 @@ export interface Capabilities {
   readonly pipelining: boolean
   readonly eightBitMime: boolean
   readonly smtpUtf8: boolean
+  readonly dsn: boolean
   readonly startTls: boolean
   readonly size: boolean
   /** Largest message it takes; Infinity when it does not say, or says 0 (RFC 1870 §4). */
@@ -17,6 +18,7 @@ export const noCapabilities: Capabilities = Object.freeze({
   pipelining: false,
   eightBitMime: false,
   smtpUtf8: false,
+  dsn: false,
   startTls: false,
   size: false,
   sizeMax: Infinity,
@@ -37,6 +39,7 @@ export function readCapabilities(lines: readonly string[]): Capabilities {
     pipelining: offered.has('PIPELINING'),
     eightBitMime: offered.has('8BITMIME'),
     smtpUtf8: offered.has('SMTPUTF8'),
+    dsn: offered.has('DSN'),
     startTls: offered.has('STARTTLS'),
     size: offered.has('SIZE'),
     sizeMax: readSize(offered.get('SIZE') ?? ''),

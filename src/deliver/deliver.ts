@@ -16,7 +16,7 @@
  *            └─ opening.ts: resolve, connect, TLS, AUTH ──┘                                             └ idle again
  *
  * RFC 5321 (SMTP), 1870 (SIZE), 2034 and 3463 (enhanced codes), 2920 (PIPELINING), 3207 and 7435 (STARTTLS), 4954 (AUTH),
- * 6152 (8BITMIME), 6531 (SMTPUTF8), 1047 (duplicates).
+ * 6152 (8BITMIME), 6531 (SMTPUTF8), 3461 (DSN), 1047 (duplicates).
  */
 export { createDeliverer, type Deliverer, type DelivererOptions } from './deliverer.ts'
 export { createDeliverCounters, type DeliverCounters } from './counters.ts'

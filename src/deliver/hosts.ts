@@ -50,6 +50,8 @@ export interface HostMemory {
   readonly tlsBroken: Remembered<true>
   /** By "host:port": refuses what it offers, so only STARTTLS and AUTH are believed. */
   readonly lying: Remembered<true>
+  /** By "host:port": offers DSN and refuses its parameters. */
+  readonly dsnRefused: Remembered<true>
   /** By "host:port": answers nothing that stands behind a content, though RFC 2920 §3.1 lets it stand there. */
   readonly deafToAhead: Remembered<true>
   /** By policy and "host:port": session tickets for resumption. */
@@ -62,6 +64,7 @@ export function createHostMemory(clock: Clock): HostMemory {
     failing: new Remembered(clock, hostFailureMs.value, hostsMax),
     tlsBroken: new Remembered(clock, hostDowngradeMs.value, hostsMax),
     lying: new Remembered(clock, hostDowngradeMs.value, hostsMax),
+    dsnRefused: new Remembered(clock, hostDowngradeMs.value, hostsMax),
     deafToAhead: new Remembered(clock, hostDowngradeMs.value, hostsMax),
     tlsSessions: new Remembered(clock, tlsSessionMs.value, tlsSessionsMax.value),
   }

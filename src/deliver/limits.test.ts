@@ -64,6 +64,7 @@ test('limit deliver.host-failure, limit deliver.host-downgrade: remembered a mil
     [hosts.failing, limits.hostFailureMs],
     [hosts.tlsBroken, limits.hostDowngradeMs],
     [hosts.lying, limits.hostDowngradeMs],
+    [hosts.dsnRefused, limits.hostDowngradeMs],
     [hosts.deafToAhead, limits.hostDowngradeMs],
   ] as const
   for (const [memory, { value: keepMs }] of times) {

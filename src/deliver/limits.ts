@@ -63,7 +63,7 @@ export const hostsRememberedMax = limit({
   value: 10_000,
   unit: 'hosts',
   owner,
-  why: '10,000 × about 150 B = 1.5 MB for each of the four things that are remembered of hosts.',
+  why: '10,000 × about 150 B = 1.5 MB for each of the five things that are remembered of hosts.',
   breach: 'the oldest is forgotten',
 })
 

@@ -1,6 +1,6 @@
 /** One grant on its way: who it is for, what is already known of each recipient, and when things happened. */
 import type { DeliveryReport, Grant } from '../model/grant.ts'
-import type { Outcome } from '../model/outcome.ts'
+import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { PreparedMessage } from '../ports/messages.ts'
 
 export class Transaction {
@@ -24,6 +24,8 @@ export class Transaction {
   /** The connection ended without a word about this transaction, or with a word that asks for another manner. */
   worthRetrying = false
   reused = false
+  /** The receiver offers DSN and is told what the sender asked. */
+  dsnPassedOn = false
   host = ''
   address = ''
   source = ''
@@ -87,21 +89,22 @@ export class Transaction {
   }
 
   report(nowMonotonicMs: number): DeliveryReport {
+    const attempt: Attempt = {
+      startedAtMs: this.startedAtMs,
+      host: this.host,
+      address: this.address,
+      source: this.source,
+      tls: this.tls,
+      reusedConnection: this.reused,
+      connectedMs: this.connectedMs,
+      envelopeMs: this.envelopeMs,
+      finishedMs: nowMonotonicMs - this.startedMonotonicMs,
+    }
     return {
       grant: this.grant,
       // `pending` is 0, so there is no null left.
       outcomes: this.outcomes as Outcome[],
-      attempt: {
-        startedAtMs: this.startedAtMs,
-        host: this.host,
-        address: this.address,
-        source: this.source,
-        tls: this.tls,
-        reusedConnection: this.reused,
-        connectedMs: this.connectedMs,
-        envelopeMs: this.envelopeMs,
-        finishedMs: nowMonotonicMs - this.startedMonotonicMs,
-      },
+      attempt: this.dsnPassedOn ? { ...attempt, dsnPassedOn: true } : attempt,
     }
   }
 }

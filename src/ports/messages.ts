@@ -1,5 +1,6 @@
 /** What a deliverer asks of the spool and of compose: the bytes of the message that it was granted. */
 import type { Grant } from '../model/grant.ts'
+import type { DsnRequest } from '../model/submission.ts'
 
 export interface PreparedMessage {
   readonly id: string
@@ -12,6 +13,8 @@ export interface PreparedMessage {
   readonly sizeBytes: number
   readonly eightBit: boolean
   readonly smtpUtf8: boolean
+  /** What the sender asked to be told, of `recipients` in the same order; null when nothing, as mostly. */
+  readonly dsn: DsnRequest | null
   /**
    * The next block of the content: dot-stuffed, whole content ending in CRLF, without the terminating dot. Null after the last. A small
    * message is one block, returned without a promise. Rejects when the stored bytes are damaged: then nothing more may be sent.

@@ -15,7 +15,7 @@ const received: ReceivedMessage = {
   number: 1,
   connection: 1,
   messageOnConnection: 1,
-  envelope: { from: 'a@b', to: ['c@d'], mailParameters: [] },
+  envelope: { from: 'a@b', to: ['c@d'], mailParameters: [], rcptParameters: [[]] },
   helo: 'client',
   peer: { address: '127.0.0.1', port: 1 },
   tls: null,

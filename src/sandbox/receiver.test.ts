@@ -49,6 +49,7 @@ test('a whole conversation in one write is answered in order', async (t) => {
     from: '',
     to: ['"a b>"@x.test', 'c@x.test'],
     mailParameters: ['SIZE=40', 'BODY=8BITMIME'],
+    rcptParameters: [[], []],
   })
   assert.equal(message?.content?.toString(), 'A: 1\r\n\r\n.dot\r\nx\r\n')
 })
@@ -125,6 +126,25 @@ test('out of order, malformed and unoffered commands are refused', async (t) => 
   client.send('x'.repeat(5_000))
   assert.match(await client.reply(), /^500 5\.5\.2 line too long/)
   assert.equal(await client.end(), 'end')
+})
+
+test('parameters of DSN are taken where they are offered and rightly written, and kept by recipient', async (t) => {
+  const world = await receiver(t, { offer: ['DSN'] })
+  const client = await greeted(world.port)
+  const bad = ['NOTIFY=NEVER', 'RET=full', 'RET=BODY', 'ENVID=', 'ENVID=a+b', `ENVID=${'x'.repeat(101)}`]
+  assert.equal(await client.codes(...bad.map((parameter) => `MAIL FROM:<a@b> ${parameter}`)), '555 501 501 501 501 501')
+  assert.equal(await client.codes(`MAIL FROM:<a@b> RET=HDRS ENVID=${'x'.repeat(97)}+2B`), '250')
+  const worse = ['RET=FULL', 'NOTIFY=', 'NOTIFY=NEVER,DELAY', 'ORCPT=a@b', 'ORCPT=rfc822;a+b', 'ORCPT=rfc822;a+2b@c']
+  assert.equal(await client.codes(...worse.map((parameter) => `RCPT TO:<c@d> ${parameter}`)), '555 501 501 501 501 501')
+  const good = ['<c@d> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;"a+20b"@c', '<e@f>', '<g@h> ORCPT=utf-8;j\\x{FC}@c']
+  assert.equal(await client.codes(...good.map((rcpt) => `RCPT TO:${rcpt}`), 'DATA'), '250 250 250 354')
+  client.send('x\r\n.\r\n')
+  assert.match(await client.reply(), /^250/)
+  assert.deepEqual(world.received[0]?.envelope.rcptParameters, [
+    ['NOTIFY=SUCCESS,DELAY', 'ORCPT=rfc822;"a+20b"@c'],
+    [],
+    ['ORCPT=utf-8;j\\x{FC}@c'],
+  ])
 })
 
 test('a client that groups commands though PIPELINING is hidden is sent away', async (t) => {

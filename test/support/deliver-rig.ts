@@ -8,6 +8,7 @@ import { VirtualClock } from '../../src/kernel/clock.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
 import type { DeliveryReport, Grant } from '../../src/model/grant.ts'
 import type { Outcome } from '../../src/model/outcome.ts'
+import type { DsnRequest } from '../../src/model/submission.ts'
 import type { Site } from '../../src/model/site.ts'
 import type { AddressAnswer, Dns } from '../../src/ports/dns.ts'
 import type { Net } from '../../src/ports/net.ts'
@@ -21,6 +22,7 @@ export interface MessageSpec {
   readonly sizeBytes?: number
   readonly eightBit?: boolean
   readonly smtpUtf8?: boolean
+  readonly dsn?: DsnRequest
   /** Blocks of the content; a function is called for each read. */
   readonly blocks?: readonly string[]
   readonly read?: () => Buffer | null | Promise<Buffer | null>
@@ -177,6 +179,7 @@ function messagesOf(specs: ReadonlyMap<number, MessageSpec>): Messages {
         sizeBytes: spec.sizeBytes ?? Buffer.concat(blocks).length,
         eightBit: spec.eightBit ?? false,
         smtpUtf8: spec.smtpUtf8 ?? false,
+        dsn: spec.dsn ?? null,
         read: spec.read ?? (() => blocks.shift() ?? null),
         release: spec.release ?? (() => {}),
       }

@@ -14,8 +14,10 @@ export const ehlo: Step = {
     // This replaces what was offered before TLS, which nobody had protected (RFC 3207 §4.2).
     const offered = readCapabilities(reply.lines())
     const { startTls, authPlain, authLogin } = offered
-    const lying = connection.setting.hosts.lying.has(connection.hostKey)
-    connection.capabilities = lying ? { ...noCapabilities, startTls, authPlain, authLogin } : offered
+    const { lying, dsnRefused } = connection.setting.hosts
+    if (lying.has(connection.hostKey)) connection.capabilities = { ...noCapabilities, startTls, authPlain, authLogin }
+    else if (dsnRefused.has(connection.hostKey)) connection.capabilities = { ...offered, dsn: false }
+    else connection.capabilities = offered
     return startTls && mayStartTls(connection) ? 'starttls' : afterTls(connection)
   },
 }

@@ -5,6 +5,8 @@
  */
 import type { Connection } from '../connection.ts'
 import type { State, Step } from '../dialogue.ts'
+import { mailParameters, rcptParameters } from '../dsn.ts'
+import type { Outcome } from '../../model/outcome.ts'
 import { outcomeOfReply } from '../outcome.ts'
 import type { PreparedMessage } from '../../ports/messages.ts'
 import type { Reply } from '../../standards/smtp-reply.ts'
@@ -35,9 +37,10 @@ export const envelope: Step = {
 export const ahead: Step = { begin() {}, reply: (connection, reply) => envelope.reply(connection, reply) }
 
 export function sendEnvelope(connection: Connection, transaction: Transaction, message: PreparedMessage): void {
-  let group = mailCommand(connection, message)
+  transaction.dsnPassedOn = message.dsn !== null && connection.capabilities.dsn
+  let group = mailCommand(connection, transaction, message)
   if (connection.capabilities.pipelining) {
-    for (let i = 0; i < transaction.namedCount; i++) group += rcptCommand(message, transaction.named(i))
+    for (let i = 0; i < transaction.namedCount; i++) group += rcptCommand(transaction, message, transaction.named(i))
     group += 'DATA\r\n'
   }
   send(connection, message, group)
@@ -52,14 +55,11 @@ function judgeMail(connection: Connection, transaction: Transaction, reply: Repl
       transaction.worthRetrying = transaction.reused && outcome.enhanced === '4.4.2'
       return connection.fail(outcome)
     }
-    const { lying } = connection.setting.hosts
-    if (mayBeLying(connection, reply)) {
-      lying.set(connection.hostKey, true)
-      transaction.worthRetrying = true
-      return connection.fail(outcome)
-    }
+    if (mayBeDsn(transaction, outcome)) return beginAnew(connection, transaction, 'dsnRefused', outcome)
+    if (mayBeLying(connection, reply)) return beginAnew(connection, transaction, 'lying', outcome)
     // Refused without extensions, too: it was no lie. The next message, which may need them, gets a connection that has them.
-    if (transaction.retried && lying.delete(connection.hostKey)) connection.retire()
+    believeAgain(connection, transaction, 'lying')
+    believeAgain(connection, transaction, 'dsnRefused')
     transaction.settlePending(outcome)
   }
   return sendNext(connection, transaction)
@@ -70,6 +70,8 @@ function judgeRcpt(connection: Connection, transaction: Transaction, reply: Repl
     const othersAccepted = transaction.pending > 0 && acceptedBefore(transaction, recipient)
     const outcome = outcomeOfReply('rcpt', reply, othersAccepted)
     if (reply.digit === 3 || reply.code === 421) return connection.fail(outcome)
+    if (mayBeDsn(transaction, outcome)) return beginAnew(connection, transaction, 'dsnRefused', outcome)
+    if (isSyntax(outcome)) believeAgain(connection, transaction, 'dsnRefused')
     transaction.settle(recipient, outcome)
   }
   return sendNext(connection, transaction)
@@ -93,7 +95,7 @@ function sendNext(connection: Connection, transaction: Transaction): State | nul
   const { message } = connection
   const mailRefused = connection.replies === 1 && transaction.pending === 0
   const recipient = transaction.named(connection.replies - 1)
-  if (recipient !== -1 && !mailRefused) send(connection, message, rcptCommand(message, recipient))
+  if (recipient !== -1 && !mailRefused) send(connection, message, rcptCommand(transaction, message, recipient))
   else if (transaction.pending > 0) send(connection, message, 'DATA\r\n')
   else return 'reset'
   return null
@@ -103,10 +105,39 @@ function sendNext(connection: Connection, transaction: Transaction): State | nul
 function mayBeLying(connection: Connection, reply: Reply): boolean {
   const { capabilities, message, transaction } = connection
   const { pipelining, size, eightBitMime, smtpUtf8 } = capabilities
-  const syntaxRefused = (reply.code >= 500 && reply.code <= 504) || reply.code === 555
+  const syntaxRefused = isSyntaxCode(reply.code)
   // A message that cannot do without them has nothing to gain.
   if (!syntaxRefused || message.eightBit || message.smtpUtf8) return false
   return (pipelining || size || eightBitMime || smtpUtf8) && transaction?.retried === false
+}
+
+/** The same with DSN alone, which is rarely used and so rarely tested, and which any message can do without. */
+function mayBeDsn(transaction: Transaction, outcome: Outcome): boolean {
+  return transaction.dsnPassedOn && !transaction.retried && transaction.pending > 0 && isSyntax(outcome)
+}
+
+/** Of the command itself, not of the address in it (RFC 3463 §3.6). */
+function isSyntax({ code, enhanced }: Outcome): boolean {
+  return isSyntaxCode(code) && enhanced.startsWith('5.5.')
+}
+
+function isSyntaxCode(code: number): boolean {
+  return (code >= 500 && code <= 504) || code === 555
+}
+
+/** What of a host's offers is not believed for a while. */
+type Suspicion = 'lying' | 'dsnRefused'
+
+/** On a new connection, once, without what the host is suspected of. */
+function beginAnew(connection: Connection, transaction: Transaction, suspicion: Suspicion, outcome: Outcome): null {
+  connection.setting.hosts[suspicion].set(connection.hostKey, true)
+  transaction.worthRetrying = true
+  return connection.fail(outcome)
+}
+
+function believeAgain(connection: Connection, transaction: Transaction, suspicion: Suspicion): void {
+  const { setting, hostKey } = connection
+  if (transaction.retried && setting.hosts[suspicion].delete(hostKey)) connection.retire()
 }
 
 function acceptedBefore(transaction: Transaction, recipient: number): boolean {
@@ -114,16 +145,18 @@ function acceptedBefore(transaction: Transaction, recipient: number): boolean {
   return false
 }
 
-function mailCommand({ capabilities }: Connection, message: PreparedMessage): string {
+function mailCommand({ capabilities }: Connection, transaction: Transaction, message: PreparedMessage): string {
   let command = `MAIL FROM:<${message.returnPath}>`
   if (capabilities.size) command += ` SIZE=${message.sizeBytes}` // RFC 1870 §6.1
   if (message.eightBit) command += ' BODY=8BITMIME' // RFC 6152 §3
   if (message.smtpUtf8) command += ' SMTPUTF8' // RFC 6531 §3.4
+  if (transaction.dsnPassedOn) command += mailParameters(message)
   return `${command}\r\n`
 }
 
-function rcptCommand(message: PreparedMessage, recipient: number): string {
-  return `RCPT TO:<${message.recipients[recipient]}>\r\n`
+function rcptCommand({ dsnPassedOn }: Transaction, message: PreparedMessage, recipient: number): string {
+  const parameters = dsnPassedOn ? rcptParameters(message, recipient) : ''
+  return `RCPT TO:<${message.recipients[recipient]}>${parameters}\r\n`
 }
 
 function send(connection: Connection, message: PreparedMessage, commands: string): void {

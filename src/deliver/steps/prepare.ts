@@ -6,6 +6,7 @@ import { MessageDamaged } from '../../ports/messages.ts'
 import type { Capabilities } from '../capabilities.ts'
 import type { Connection } from '../connection.ts'
 import type { Step } from '../dialogue.ts'
+import { isSafe } from '../dsn.ts'
 import { outcomeOfFault, type Fault } from '../outcome.ts'
 import type { Transaction } from '../transaction.ts'
 
@@ -102,6 +103,7 @@ function whyNot(capabilities: Capabilities, message: PreparedMessage): [Fault, s
   const unsafe = smtpUtf8 ? controlCharacter : notPrintableAscii
   if (unsafe.test(message.returnPath)) return ['addressUnsafe', 'the return path']
   for (const recipient of message.recipients) if (unsafe.test(recipient)) return ['addressUnsafe', 'a recipient']
+  if (message.dsn !== null && !isSafe(message.dsn)) return ['addressUnsafe', 'ENVID or ORCPT']
   return null
 }
 

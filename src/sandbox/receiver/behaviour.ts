@@ -14,8 +14,9 @@ export interface PlayedScript {
   readonly pipelining: boolean
   readonly chunking: boolean
   readonly startTls: boolean
-  /** MAIL and RCPT parameters that were offered. */
-  readonly parameters: ReadonlySet<string>
+  /** Parameters of MAIL and of RCPT that were offered. */
+  readonly mailParameters: ReadonlySet<string>
+  readonly rcptParameters: ReadonlySet<string>
   /** EHLO lines without STARTTLS, which depends on the session. */
   readonly ehloLines: readonly string[]
   readonly connect: Chosen<Answer>
@@ -185,7 +186,8 @@ export function playScript(
     pipelining: offered('PIPELINING'),
     chunking: script.offer?.includes('CHUNKING') === true,
     startTls: hasCertificate && offered('STARTTLS'),
-    parameters: parametersOf(ehloLines),
+    mailParameters: parametersOf(ehloLines, ofMail),
+    rcptParameters: parametersOf(ehloLines, ofRcpt),
     ehloLines,
     connect: choose(session.connect, answerOf),
     ehlo: choose(session.ehlo, answerOf),
@@ -204,17 +206,19 @@ export function playScript(
 }
 
 /** RFC 5321 §4.1.1.11: only parameters of offered extensions may be used. */
-function parametersOf(ehloLines: readonly string[]): Set<string> {
-  const byExtension = new Map([
-    ['SIZE', ['SIZE']], // RFC 1870 §3
-    ['8BITMIME', ['BODY']], // RFC 6152 §2
-    ['SMTPUTF8', ['SMTPUTF8']], // RFC 6531 §3.4
-    ['AUTH', ['AUTH']], // RFC 4954 §5
-    ['DSN', ['RET', 'ENVID', 'NOTIFY', 'ORCPT']], // RFC 3461 §4
-    ['REQUIRETLS', ['REQUIRETLS']], // RFC 8689 §2
-  ])
+function parametersOf(ehloLines: readonly string[], byExtension: ReadonlyMap<string, readonly string[]>): Set<string> {
   return new Set(ehloLines.flatMap((line) => byExtension.get((line.split(' ')[0] as string).toUpperCase()) ?? []))
 }
+
+const ofMail: ReadonlyMap<string, readonly string[]> = new Map([
+  ['SIZE', ['SIZE']], // RFC 1870 §3
+  ['8BITMIME', ['BODY']], // RFC 6152 §2
+  ['SMTPUTF8', ['SMTPUTF8']], // RFC 6531 §3.4
+  ['AUTH', ['AUTH']], // RFC 4954 §5
+  ['DSN', ['RET', 'ENVID']], // RFC 3461 §4
+  ['REQUIRETLS', ['REQUIRETLS']], // RFC 8689 §2
+])
+const ofRcpt: ReadonlyMap<string, readonly string[]> = new Map([['DSN', ['NOTIFY', 'ORCPT']]]) // RFC 3461 §4
 
 function answerOf(behaviour: Behaviour): Answer {
   const { latencyMs = 0, reply, raw, ending = null } = behaviour

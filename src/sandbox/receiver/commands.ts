@@ -16,6 +16,14 @@ export function parsePath(line: string, prefix: 'MAIL FROM:' | 'RCPT TO:'): Path
   return { address: match[1] as string, parameters: match[2] === undefined ? [] : match[2].split(' ') }
 }
 
+/** RFC 3461 §4; the original recipient of type utf-8 by RFC 6533 §3. In capitals and in this order, as we write them. */
+const dsnForms: ReadonlyMap<string, RegExp> = new Map([
+  ['RET', /^(FULL|HDRS)$/],
+  ['ENVID', /^(?=.{1,100}$)([!-*,-<>-~]|\+[0-9A-F]{2})+$/],
+  ['NOTIFY', /^(NEVER|SUCCESS(,FAILURE)?(,DELAY)?|FAILURE(,DELAY)?|DELAY)$/],
+  ['ORCPT', /^(?=.{1,500}$)(?!utf-8)[A-Za-z0-9-]+;([!-*,-<>-~]|\+[0-9A-F]{2})+$|^(?=.{1,500}$)utf-8;[^\s+=]+$/],
+])
+
 /** The reply that refuses these parameters, or null. */
 export function parameterRefusal(
   command: PathCommand,
@@ -29,6 +37,9 @@ export function parameterRefusal(
     if (!offered.has(name)) return `555 5.5.4 ${name} was not offered\r\n`
     // RFC 1870 §6.1
     if (name === 'SIZE' && Number(parameter.slice(5)) > sizeBytesMax) return '552 5.3.4 message too big\r\n'
+    // RFC 3461 §4
+    if (dsnForms.get(name)?.test(parameter.slice(name.length + 1)) === false)
+      return `501 5.5.4 ${name} is malformed\r\n`
   }
   return null
 }

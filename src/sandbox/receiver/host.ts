@@ -38,6 +38,8 @@ export interface Transaction {
   readonly from: string
   readonly to: string[]
   readonly mailParameters: readonly string[]
+  /** Of each in `to`. */
+  readonly rcptParameters: (readonly string[])[]
   readonly mailMs: number
   contentMs: number
   /** That of the first accepted recipient; else of the first refused one. */

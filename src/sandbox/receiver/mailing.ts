@@ -1,6 +1,6 @@
 /** MAIL, RCPT, DATA, BDAT and the content: one transaction after the other within a session. */
 import { type Answer, isSuccess, plainRule, type PlayedRule, ruleFor } from './behaviour.ts'
-import { parameterRefusal, parsePath } from './commands.ts'
+import { parameterRefusal, parsePath, type PathCommand } from './commands.ts'
 import { Content, fieldOf } from './content.ts'
 import type { SessionHost, Transaction } from './host.ts'
 import type { ContentBehaviour } from './script.ts'
@@ -38,7 +38,7 @@ export class Mailing {
     if (this.#transaction !== null) return session.say('503 5.5.1 a message is already under way\r\n')
     const command = parsePath(line, 'MAIL FROM:')
     if (command === null) return session.say('501 5.5.4 write MAIL FROM:<address>\r\n')
-    const refusal = parameterRefusal(command, played.parameters, played.sizeBytesMax)
+    const refusal = parameterRefusal(command, played.mailParameters, played.sizeBytesMax)
     if (refusal !== null) return session.say(refusal)
     if (this.messages >= played.messagesPerConnectionMax) {
       return session.hangUp('421 4.7.0 enough messages for one connection\r\n')
@@ -48,6 +48,7 @@ export class Mailing {
       from: command.address,
       to: [],
       mailParameters: command.parameters,
+      rcptParameters: [],
       mailMs: clock.nowMs(),
       contentMs: 0,
       rule: null,
@@ -69,7 +70,7 @@ export class Mailing {
     if (transaction === null || this.#content !== null) return session.say('503 5.5.1 MAIL first\r\n')
     const command = parsePath(line, 'RCPT TO:')
     if (command === null || command.address === '') return session.say('501 5.5.4 write RCPT TO:<address>\r\n')
-    const refusal = parameterRefusal(command, played.parameters, played.sizeBytesMax)
+    const refusal = parameterRefusal(command, played.rcptParameters, played.sizeBytesMax)
     if (refusal !== null) return session.say(refusal)
     const key = command.address.toLowerCase()
     const rule = ruleFor(played, key)
@@ -78,11 +79,11 @@ export class Mailing {
     }
     if (rule.meter !== null && !rule.meter.take()) return session.give(rule.throttled, '', null)
     if (rule.rcpt === null) {
-      addRecipient(transaction, command.address, rule, true)
+      addRecipient(transaction, command, rule, true)
       return session.say('250 2.1.5 recipient ok\r\n')
     }
     session.answer(rule.rcpt, key, '250 2.1.5 recipient ok\r\n', (code) =>
-      addRecipient(transaction, command.address, rule, isSuccess(code)),
+      addRecipient(transaction, command, rule, isSuccess(code)),
     )
   }
 
@@ -207,9 +208,11 @@ function firstRecipient(transaction: Transaction | null): string {
   return transaction?.to[0]?.toLowerCase() ?? ''
 }
 
-function addRecipient(transaction: Transaction, address: string, rule: PlayedRule, accepted: boolean): void {
+function addRecipient(transaction: Transaction, command: PathCommand, rule: PlayedRule, accepted: boolean): void {
   if (transaction.rule === null || (accepted && transaction.to.length === 0)) transaction.rule = rule
-  if (accepted) transaction.to.push(address)
+  if (!accepted) return
+  transaction.to.push(command.address)
+  transaction.rcptParameters.push(command.parameters)
 }
 
 function finalAnswer(

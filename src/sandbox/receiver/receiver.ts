@@ -61,6 +61,8 @@ export interface ReceivedMessage {
     readonly from: string
     readonly to: readonly string[]
     readonly mailParameters: readonly string[]
+    /** Of each in `to`, in the same order. */
+    readonly rcptParameters: readonly (readonly string[])[]
   }
   readonly helo: string
   readonly peer: { readonly address: string; readonly port: number }
@@ -219,7 +221,12 @@ class ScriptedReceiver implements Receiver, SessionHost {
       number: this.counters.messages,
       connection: session.id,
       messageOnConnection: session.messages,
-      envelope: { from: transaction.from, to: transaction.to, mailParameters: transaction.mailParameters },
+      envelope: {
+        from: transaction.from,
+        to: transaction.to,
+        mailParameters: transaction.mailParameters,
+        rcptParameters: transaction.rcptParameters,
+      },
       helo: session.helo,
       peer: session.peer,
       tls: session.tls,
