@@ -1,12 +1,14 @@
-/** Messages that we assembled, before two mail filters of others: neither finds a fault in their form. And both find faults where there are some. */
+/** Messages that we assembled, and notices, before two mail filters of others: neither finds a fault in their form. And both find faults where there are some. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { composeNotice, type Notice } from '../../src/feedback/feedback.ts'
 import type { MimeMessage } from '../../src/standards/mime/mime.ts'
 import { attachment, mimeMessage, wireBytes } from '../support/mime.ts'
 import { mimeShapes } from '../support/mime-shapes.ts'
+import { asciiNotices, internationalNotices } from '../support/notice-shapes.ts'
 import { rspamdFaults, spamAssassinFaults } from './support/format-faults.ts'
 import { type Judge, startRspamd, startSpamAssassin } from './support/mime-judges.ts'
 
@@ -96,6 +98,26 @@ test(`neither rspamd nor SpamAssassin finds a fault of form in ${mimeShapes.leng
   assert.deepEqual(findings, [])
   assert.deepEqual([...excused].sort(), exceptions.map(({ rule }) => rule).sort())
   assert.ok(mimeShapes.length >= 100)
+})
+
+/** rspamd takes the international types of RFC 6533 for broken messages, and an address in UTF-8 (RFC 6532) for one that was not encoded. */
+const unknownToRspamd = ['BROKEN_CONTENT_TYPE', 'INVALID_RCPT_8BIT', 'TO_NEEDS_ENCODING'].map(
+  (rule) => `rspamd ${rule}`,
+)
+
+test('nor in notices of all kinds, but for what rspamd does not know', async () => {
+  const judge = async (notices: readonly Notice[]): Promise<string[]> => {
+    const found = new Set<string>()
+    const left = notices.values()
+    await Promise.all(
+      Array.from({ length: askedAtOnce }, async () => {
+        for (const notice of left) for (const rule of await faultsOf(composeNotice(notice).content)) found.add(rule)
+      }),
+    )
+    return [...found].sort()
+  }
+  assert.deepEqual(await judge(asciiNotices), [])
+  assert.deepEqual(await judge(internationalNotices), unknownToRspamd)
 })
 
 /** Rules about form that either filter says the message meets, under the filter's name. */
