@@ -13,8 +13,7 @@ export const rcptKeywords: ReadonlySet<string> = new Set(['NOTIFY', 'ORCPT'])
 
 /** Null when it is neither. Letter case does not matter here and in NOTIFY (RFC 5234 §2.3). */
 export function readReturns(value: string): Returns | null {
-  const word = value.toUpperCase()
-  return word === 'FULL' || word === 'HDRS' ? word : null
+  return /^(FULL|HDRS)$/i.test(value) ? (value.toUpperCase() as Returns) : null
 }
 
 /** RFC 3461 §4.4. What is wrong with it, or null. */
@@ -28,16 +27,13 @@ export function checkEnvelopeId(value: string): string | null {
 
 /** The words in order, or what is wrong with them. */
 export function readNotify(value: string): readonly NotifyWord[] | string {
-  const words = value.toUpperCase().split(',')
-  for (const word of words)
-    if (!notifyWords.has(word))
-      return 'NOTIFY must be NEVER, or SUCCESS, FAILURE, DELAY with commas and no spaces between'
+  if (!/^(NEVER|SUCCESS|FAILURE|DELAY)(,(NEVER|SUCCESS|FAILURE|DELAY))*$/i.test(value))
+    return 'NOTIFY must be NEVER, or SUCCESS, FAILURE, DELAY with commas and no spaces between'
+  const words = value.toUpperCase().split(',') as NotifyWord[]
   if (words.length > 1 && words.includes('NEVER')) return 'NOTIFY=NEVER stands alone, leave the other words out'
   if (new Set(words).size < words.length) return 'NOTIFY has a word twice, give each once'
-  return words as NotifyWord[]
+  return words
 }
-
-const notifyWords: ReadonlySet<string> = new Set(['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'] satisfies NotifyWord[])
 
 /**
  * `addr-type ";" xtext` (RFC 3461 §4.2); of type utf-8 it is unitext (RFC 6533 §3), for which, where it is not ASCII, SMTPUTF8 must be in use: that is the

@@ -101,6 +101,7 @@ test('what it says of that wrongly is refused with a sentence that names the cur
     ['RET', /FULL or HDRS/],
     ['RET=', /leave it out or give one/],
     ['RET=BODY', /FULL or HDRS/],
+    ['RET=hdrſ', /FULL or HDRS/], // its capital is an S
     ['RET=FULL RET=HDRS', /give it once/],
     ['ENVID', /must be xtext/],
     ['ENVID=a+b', /written as \+2B, \+3D and \+20/],
@@ -118,6 +119,7 @@ test('what it says of that wrongly is refused with a sentence that names the cur
     ['ENVID=x', /ENVID is a parameter of MAIL, give it there/],
     ['NOTIFY', /NOTIFY must be NEVER, or/],
     ['NOTIFY=ALWAYS', /NOTIFY must be NEVER, or/],
+    ['NOTIFY=ſUCCESS', /NOTIFY must be NEVER, or/],
     ['NOTIFY=,', /NOTIFY must be NEVER, or/],
     ['NOTIFY=SUCCESS,', /NOTIFY must be NEVER, or/],
     ['NOTIFY=SUCCESS,,DELAY', /NOTIFY must be NEVER, or/],

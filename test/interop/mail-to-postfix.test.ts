@@ -157,6 +157,51 @@ test('mail by nodemailer, with text beyond ASCII and an attachment, arrives and 
   await assertSigned(await arrived('Subject: by nodemailer'))
 })
 
+test('what a sender asks to be told is passed on, and Postfix tells it: a notice of success with its ENVID and ORCPT', async () => {
+  const transport = createTransport({ host: '127.0.0.1', port: engine.port, secure: false, ignoreTLS: true })
+  await transport.sendMail({
+    from: 'Ann <ann@example.net>',
+    to: 'ben+news@example.net',
+    subject: 'tell me when it is there',
+    text: 'hello',
+    dsn: { id: 'order+17', return: 'headers', notify: ['success', 'failure'], recipient: 'list+old@example.com' },
+  })
+  transport.close()
+  const notice = (await arrived('Original-Envelope-Id: order+17')).toString('latin1')
+  assert.match(notice, /^Return-Path: <>/m)
+  assert.match(notice, /^Original-Recipient: rfc822; *list\+old@example\.com\r\nAction: delivered\r\nStatus: 2\./m)
+  assert.match(notice, /^Final-Recipient: rfc822; *ben\+news@example\.net\r\n/m)
+  assert.match(notice, /^Content-Type: text\/rfc822-headers/m)
+})
+
+test('Postfix as client: it passes on to us what its sender asked, and we to the next', async () => {
+  const sender = await startPostfix({
+    directory: join(directory, 'asker'),
+    port: await freePort(),
+    settings: {
+      relayhost: `[127.0.0.1]:${engine.port}`,
+      smtp_dns_support_level: 'disabled',
+      smtpd_peername_lookup: 'no',
+    },
+  })
+  try {
+    const transport = createTransport({ host: '127.0.0.1', port: sender.port, secure: false, ignoreTLS: true })
+    const dsn = { id: 'by=Postfix', return: 'full', notify: 'success', recipient: '"a b"@example.com' } as const
+    await transport.sendMail({
+      from: 'ann@example.net',
+      to: 'ben@example.net',
+      subject: 'asked of Postfix',
+      text: 'hello',
+      dsn,
+    })
+    transport.close()
+    const notice = (await arrived('Original-Envelope-Id: by=Postfix')).toString('latin1')
+    assert.match(notice, /^Original-Recipient: rfc822; *"a b"@example\.com\r\nAction: delivered\r\n/m)
+  } finally {
+    await sender.stop()
+  }
+})
+
 test('Postfix as client: it hands us mail for a thousand messages, and every one arrives', async () => {
   const sender = await startPostfix({
     directory: join(directory, 'sender'),
