@@ -9,7 +9,7 @@ interface Hour {
 
 export class NoticeBudget {
   readonly #perHourMax: number
-  /** In the order of their last notice: a Map keeps the order of insertion. */
+  /** In the order in which they were last asked for: a Map keeps the order of insertion. */
   readonly #hours = new Map<string, Hour>()
 
   constructor(perHourMax: number) {
@@ -26,11 +26,11 @@ export class NoticeBudget {
     // A clock that was set back must not stretch the hour.
     const isOver = known === undefined || nowMs >= known.startMs + hourMs || nowMs < known.startMs
     const hour = isOver ? { startMs: nowMs, taken: 0 } : known
-    if (hour.taken >= this.#perHourMax) return false
-    hour.taken++
     this.#hours.delete(key)
     this.#hours.set(key, hour)
     if (this.#hours.size > pathsCountedMax.value) this.#hours.delete(this.#hours.keys().next().value as string)
+    if (hour.taken >= this.#perHourMax) return false
+    hour.taken++
     return true
   }
 }

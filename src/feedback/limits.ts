@@ -28,5 +28,5 @@ export const pathsCountedMax = limit({
   unit: 'return paths',
   owner,
   why: '10,000 × 0.4 KB = 4 MB. Those with fewer than that between them are bounded for certain.',
-  breach: 'the one without a notice for longest counts anew',
+  breach: 'the one that was due a notice longest ago counts anew',
 })

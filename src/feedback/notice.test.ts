@@ -116,6 +116,16 @@ test('who is on the suppression list is told so, whatever the code', async () =>
   assert.equal(blocks[1]?.get('diagnostic-code'), 'x-posthaste; the address is on the suppression list')
 })
 
+test('lines for people are as long as people read them, where the words allow it', async () => {
+  const words = 'word '.repeat(100)
+  const { text } = await sendAndRead({
+    original: { subject: words },
+    recipients: [noticeRecipient({ outcome: outcome('bounced', { text: words }) })],
+  })
+  assert.ok(text.split('\n').every((line) => line.length <= 78))
+  assert.match(text, /\n {4}Subject: word [^]*\n {13}word word/)
+})
+
 test('a delay says until when it is tried, and brings the header only', async () => {
   const until = notice().nowMs + 2 * dayMs
   const { text, blocks, partTypes } = await sendAndRead({

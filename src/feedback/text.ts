@@ -67,8 +67,11 @@ const columns = 76
 
 function facts(lines: readonly (readonly [name: string, value: string])[]): string {
   return lines
-    .filter(([, value]) => value !== '')
-    .map(([name, value]) => `${indent}${`${name}:`.padEnd(9)}${printable(value)}\n`)
+    .filter(([, value]) => value.trim() !== '')
+    .map(([name, value]) => {
+      const label = `${indent}${name}:`.padEnd(13)
+      return label + paragraph(value, ' '.repeat(label.length)).slice(label.length)
+    })
     .join('')
 }
 

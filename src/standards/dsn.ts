@@ -71,25 +71,38 @@ function recipientBlock(recipient: RecipientStatus, form: DeliveryStatusForm): s
     field('Status', [status], form)
   if (remoteMta !== '') text += field('Remote-MTA', ['dns;', hostText(remoteMta)], form)
   if (diagnostic !== null)
-    text += field('Diagnostic-Code', [`${diagnostic.type};`, ...diagnostic.text.split(' ')], form)
+    text += folded('Diagnostic-Code', [`${diagnostic.type};`, ...shown(diagnostic.text, form).split(' ')], form)
   text += field('Last-Attempt-Date', [headerDate(lastAttemptAtMs)], form)
   if (willRetryUntilMs > 0) text += field('Will-Retry-Until', [headerDate(willRetryUntilMs)], form)
   return text
 }
 
-/** '' when nothing is left of the value. A fold never falls into a token but into one that no line could hold. */
 function field(name: string, tokens: readonly string[], form: DeliveryStatusForm): string {
-  const show = form === 'ascii' ? printableAscii : printable
-  const written = tokens.flatMap((token) => pieces(show(token).trim(), form))
+  return folded(
+    name,
+    tokens.map((token) => shown(token, form)),
+    form,
+  )
+}
+
+const shown = (text: string, form: DeliveryStatusForm): string =>
+  form === 'ascii' ? printableAscii(text) : printable(text)
+
+/** '' when nothing is left of the value. A fold never falls into a token but into one that no line could hold. */
+function folded(name: string, tokens: readonly string[], form: DeliveryStatusForm): string {
+  const written: string[] = []
+  for (const token of tokens) {
+    const text = token.trim()
+    if (text.length > tokenUnits[form]) written.push(...pieces(text, tokenUnits[form]))
+    else if (text !== '') written.push(text)
+  }
   return written.length === 0 ? '' : foldedField(name, written)
 }
 
 /** Of a line of 998 octets (RFC 5322 §2.1.1), with room for the name of the field; in UTF-8 a unit of UTF-16 takes three octets at most. */
 const tokenUnits = { ascii: 900, utf8: 300 } as const
 
-function pieces(token: string, form: DeliveryStatusForm): string[] {
-  const units = tokenUnits[form]
-  if (token.length <= units) return token === '' ? [] : [token]
+function pieces(token: string, units: number): string[] {
   const found: string[] = []
   for (let at = 0; at < token.length; ) {
     let end = Math.min(token.length, at + units)
