@@ -13,6 +13,7 @@
  */
 import { PosthasteError } from '../kernel/errors.ts'
 import type { MailClass } from '../model/submission.ts'
+import type { SuppressionList } from './suppression-list.ts'
 import type { QuotaLimits } from './quotas.ts'
 
 /** One value of a request is wrong. */
@@ -295,6 +296,9 @@ export interface Directory {
   /** The name stays: messages carry it. */
   changeStream(tenantId: string, streamId: string, change: Partial<Omit<NewStream, 'name'>>): Promise<Stream>
   removeStream(tenantId: string, streamId: string): Promise<Withdrawal<Stream>>
+
+  /** To whom tenants send nothing. */
+  readonly suppressions: SuppressionList
 
   /** Waits for what is under way and closes the database. */
   close(): Promise<void>

@@ -46,6 +46,7 @@ import type { DirectoryDatabase } from './schema.ts'
 import { addSender, confirmSender, listSenders, removeSender, tenantOfLink } from './senders.ts'
 import { loadParts, type TenantParts } from './snapshot.ts'
 import { changeStream, createStream, listStreams, removeStream } from './streams.ts'
+import { SqlSuppressions } from './suppressions.ts'
 import { createTenant, findTenant, listTenants, renameTenant, suspendTenant, tenantOf, tenantRow } from './tenants.ts'
 import { domain as readDomain } from './values.ts'
 
@@ -91,6 +92,7 @@ function busy(message: string): PosthasteError {
 type Listener = (change: DirectoryChange) => void | Promise<void>
 
 class SqlDirectory implements Directory {
+  readonly suppressions: SqlSuppressions
   readonly #db: DirectoryDatabase
   readonly #clock: Clock
   readonly #random: Random
@@ -116,6 +118,9 @@ class SqlDirectory implements Directory {
     this.#domainSecret = secret
     this.#makePrivateKey = options.makePrivateKey ?? makeRsaKey
     this.#parts = parts
+    const { clock } = options
+    const inTurn = <T>(work: () => Promise<T>): Promise<T> => this.#inTurn(work)
+    this.suppressions = new SqlSuppressions({ db, clock, fileNames: this.#fileNames, inTurn })
   }
 
   get version(): number {
@@ -306,13 +311,16 @@ class SqlDirectory implements Directory {
     return { withdrawn, snapshot: this.snapshot() }
   }
 
-  /** In turn. */
-  async #change<T>(tenantId: string, work: (change: Change) => Promise<T>): Promise<T> {
+  #change<T>(tenantId: string, work: (change: Change) => Promise<T>): Promise<T> {
+    return this.#inTurn(() => this.#commit(tenantId, work))
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new PosthasteError('directory_closed', 'the directory is closed', 'Wait for the restart.')
     if (this.#changesWaiting >= changesWaitingMax.value)
       throw busy(`${this.#changesWaiting} changes of the directory wait already`)
     this.#changesWaiting += 1
-    const turn = this.#lastChange.then(() => this.#commit(tenantId, work))
+    const turn = this.#lastChange.then(work)
     this.#lastChange = turn.catch(() => undefined)
     try {
       return await turn

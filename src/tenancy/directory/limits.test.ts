@@ -291,3 +291,68 @@ test('limit directory.quota-messages: up to a thousand million in a window, and 
   for (const odd of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY])
     assert.throws(() => values.quotaLimits({ messagesPerDay: odd }), { pointer: '/messages_per_day' })
 })
+
+test('limit directory.suppressions: the last one fits; by hand none of what does not, after bounces those that do', async (t) => {
+  const rig = await directoryRig(t)
+  const { suppressions } = rig.directory
+  const max = limits.suppressionsMax.value
+  await rig.db
+    .insertInto('suppression_counts')
+    .values({ tenant: 'shop', entries: max - 2 })
+    .execute()
+  const byHand = { detail: '', createdBy: 'admin' }
+  const three = ['a@b.example', 'c@d.example', 'e@f.example']
+  await assert.rejects(suppressions.suppressByHand('shop', three, byHand), { code: 'suppressions_too_many' })
+  assert.deepEqual(await suppressions.list('shop', {}), { entries: [], total: max - 2 })
+  await suppressions.suppressByHand('shop', three.slice(0, 1), byHand)
+  const dead = (address: string) => ({ tenant: 'shop', address, detail: '', messageId: '' })
+  const { added, refused } = await suppressions.suppress(three.map(dead))
+  assert.deepEqual([added.length, refused.length], [1, 1])
+  assert.equal((await suppressions.list('shop', {})).total, max)
+  // What is on the list already needs no room, and one that is removed makes some.
+  assert.equal((await suppressions.suppressByHand('shop', three.slice(0, 1), byHand)).known, 1)
+  assert.deepEqual((await suppressions.suppress(refused)).refused, refused)
+  await suppressions.unsuppress('shop', three.slice(0, 1))
+  assert.deepEqual((await suppressions.suppress(refused)).refused, [])
+})
+
+test('limit directory.suppressions-in-all: what one tenant has is no room for another', async (t) => {
+  const rig = await directoryRig(t)
+  const { suppressions } = rig.directory
+  const each = limits.suppressionsMax.value
+  const max = limits.suppressionsInAllMax.value
+  const counts = Array.from({ length: max / each }, (_, n) => ({ tenant: `t${n}`, entries: each - (n === 0 ? 1 : 0) }))
+  await rig.db.insertInto('suppression_counts').values(counts).execute()
+  const dead = (address: string, tenant = 'shop') => ({ tenant, address, detail: '', messageId: '' })
+  const { added, refused } = await suppressions.suppress([dead('a@b.example'), dead('c@d.example', 'other')])
+  assert.deepEqual([added.length, refused.length], [1, 1])
+  const more = suppressions.suppressByHand('shop', ['e@f.example'], { detail: '', createdBy: 'admin' })
+  await assert.rejects(more, { code: 'suppressions_too_many', message: /of all tenants/ })
+})
+
+test('limit directory.suppression-batch: a thousand at once, and in a page; bounces have as many changes as they need', async (t) => {
+  const { suppressions } = (await directoryRig(t)).directory
+  const max = limits.suppressionBatchMax.value
+  for (const count of around(max)) {
+    const addresses = Array.from({ length: count }, (_, n) => `n${n}@b.example`)
+    const asked = [
+      suppressions.suppressByHand('shop', addresses, { detail: '', createdBy: 'admin' }),
+      suppressions.unsuppress('other', addresses),
+    ]
+    for (const one of asked) {
+      if (count <= max) await one
+      else await assert.rejects(one, { code: 'invalid_value', pointer: '/addresses' })
+    }
+  }
+  const dead = Array.from({ length: max + 1 }, (_, n) => ({
+    tenant: 'shop',
+    address: `m${n}@b.example`,
+    detail: '',
+    messageId: '',
+  }))
+  const heard: number[] = []
+  suppressions.onNews((news) => void heard.push(news.length))
+  assert.equal((await suppressions.suppress(dead)).added.length, max + 1)
+  assert.deepEqual(heard, [max, 1])
+  assert.equal((await suppressions.list('shop', { count: max + 1 })).entries.length, max)
+})

@@ -156,3 +156,30 @@ export const quotaMessagesMax = limit({
   why: 'A thousand times what one engine sends in a day. A second is counted in 32 bits, a day and a month in 40.',
   breach: 'invalid_value',
 })
+
+export const suppressionsMax = limit({
+  name: 'directory.suppressions',
+  value: 5_000_000,
+  unit: 'addresses on a tenant’s list',
+  owner,
+  why: 'Suppressed ones: whoever has more of them bought them. 0.5 kB of disk each, and 26 to 51 B of memory.',
+  breach: 'suppressions_too_many',
+})
+
+export const suppressionsInAllMax = limit({
+  name: 'directory.suppressions-in-all',
+  value: 20_000_000,
+  unit: 'addresses on all lists',
+  owner,
+  why: 'Suppressed ones: asked for every recipient, so they are in memory: 512 MiB once for all threads, and half as much again while it grows.',
+  breach: 'suppressions_too_many',
+})
+
+export const suppressionBatchMax = limit({
+  name: 'directory.suppression-batch',
+  value: 1_000,
+  unit: 'addresses in a change or a page',
+  owner,
+  why: 'Some 20 ms with the commit, for which other changes wait. After bounces the next change has the rest.',
+  breach: 'invalid_value at /addresses',
+})

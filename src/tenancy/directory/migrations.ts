@@ -49,7 +49,34 @@ export const migrations: readonly Migration[] = [
   { name: 'tenants and what they have', up: tenantsAndWhatTheyHave },
   { name: 'DKIM keys of sending domains', up: domainKeys },
   { name: 'networks that tenants are recognised by', up: sourceNetworks },
+  { name: 'addresses that nothing is sent to', up: suppressions },
 ]
+
+async function suppressions({ schema }: DirectoryTransaction): Promise<void> {
+  await schema
+    .createTable('suppressions')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('address', 'text', (column) => column.notNull())
+    .addColumn('address_seen', 'text', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('detail', 'text', (column) => column.notNull())
+    .addColumn('message_id', 'text', (column) => column.notNull())
+    .addColumn('created_ms', 'bigint', (column) => column.notNull())
+    .addColumn('created_by', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('suppressions_of_tenant', ['tenant', 'address'])
+    .execute()
+  // A few of one reason are found among millions of another.
+  await schema
+    .createIndex('suppressions_by_reason')
+    .on('suppressions')
+    .columns(['tenant', 'reason', 'address'])
+    .execute()
+  await schema
+    .createTable('suppression_counts')
+    .addColumn('tenant', 'text', (column) => column.primaryKey())
+    .addColumn('entries', 'bigint', (column) => column.notNull())
+    .execute()
+}
 
 async function sourceNetworks({ schema }: DirectoryTransaction): Promise<void> {
   await schema

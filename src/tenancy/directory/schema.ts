@@ -9,6 +9,8 @@
  *            │  └─ domain_keys      DKIM keys: one retired, one that signs, one that waits for its record
  *            ├─ verified_senders
  *            └─ streams
+ *   suppressions                    whom a tenant sends nothing; a tenant of the configuration file has them, too
+ *   suppression_counts              how many each has
  *   settings                        the secret that makes the records of domains
  */
 import type { Kysely, Transaction } from 'kysely'
@@ -24,6 +26,8 @@ export interface DirectorySchema {
   domain_keys: DomainKeyRow
   verified_senders: SenderRow
   streams: StreamRow
+  suppressions: SuppressionRow
+  suppression_counts: { tenant: string; entries: number }
 }
 
 export type DirectoryDatabase = Kysely<DirectorySchema>
@@ -109,4 +113,17 @@ export interface StreamRow {
   mail_class: string
   defaults: string
   created_ms: number
+}
+
+export interface SuppressionRow {
+  /** As mail names it. */
+  tenant: string
+  /** In the form that is compared. */
+  address: string
+  address_seen: string
+  reason: string
+  detail: string
+  message_id: string
+  created_ms: number
+  created_by: string
 }

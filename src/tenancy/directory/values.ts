@@ -1,5 +1,6 @@
 /** What people may call things: each reader returns the form that is kept, or throws InvalidValue with what is wrong and what to write instead. */
 import { MiB } from '../../kernel/units.ts'
+import type { Limit } from '../../kernel/limits.ts'
 import { mailClasses, mailClassOf } from '../../model/options-of-mail.ts'
 import type { MailClass } from '../../model/submission.ts'
 import { InvalidValue, type Scope } from '../../ports/directory.ts'
@@ -30,6 +31,15 @@ export function label(pointer: string, written: string): string {
     `it has ${name.length} characters`,
     `Use ${labelCharactersMax.value} characters at most.`,
   )
+}
+
+/** A line for people. */
+export function note(pointer: string, written: string, { value }: Limit): string {
+  const text = trimmed(pointer, written).normalize('NFC')
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text))
+    throw new InvalidValue(pointer, `${show(text)} has characters that cannot be seen`, 'Write one line of text.')
+  if (text.length <= value) return text
+  throw new InvalidValue(pointer, `it has ${text.length} characters`, `Use ${value} characters at most.`)
 }
 
 /** ASCII in lower case: clients send it byte for byte. */
