@@ -6,7 +6,7 @@ import { diskLimits } from '../adapters/embedded/embedded.ts'
 import { composeLimits } from '../compose/compose.ts'
 import { type Config, configLimits, configuredLimits } from '../config/config.ts'
 import { deliverLimits, waitLimits } from '../deliver/deliver.ts'
-import { eventsLimits } from '../events/events.ts'
+import { accountingLimits, eventsLimits } from '../events/events.ts'
 import { feedbackLimits } from '../feedback/feedback.ts'
 import { httpLimits, smtpLimits } from '../intake/intake.ts'
 import type { Limit } from '../kernel/limits.ts'
@@ -70,6 +70,7 @@ const exported: readonly Readonly<Record<string, Limit>>[] = [
   signLimits,
   deliverLimits,
   eventsLimits,
+  accountingLimits,
   feedbackLimits,
   modelLimits,
   sandboxLimits,

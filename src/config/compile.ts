@@ -4,9 +4,11 @@
  */
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
+import { join } from 'node:path'
 import type { Clock } from '../kernel/clock.ts'
 import { dayMs } from '../kernel/units.ts'
 import type {
+  AccountingConfig,
   Config,
   DkimKeyConfig,
   HttpConfig,
@@ -47,6 +49,7 @@ export function compile(values: FileValues, reader: Reader, clock: Clock): Confi
       retentionDays: Math.ceil(values.store.retention / dayMs),
       bytesMax: values.store.size_max,
     },
+    accounting: compileAccounting(values, reader),
     tls,
     tenants: compileTenants(values, reader),
     dkim: compileDkim(values, reader),
@@ -86,6 +89,26 @@ export function compile(values: FileValues, reader: Reader, clock: Clock): Confi
     log: values.log,
   }
   return config
+}
+
+function compileAccounting(values: FileValues, reader: Reader): AccountingConfig {
+  const { accounting } = values
+  if (accounting.size_max < accounting.rotate_size)
+    reader.problem('accounting.size_max', 'is less than rotate_size', 'Room for several files is needed.')
+  return {
+    enabled: accounting.enabled,
+    directory: accountingDirectory(values),
+    rotateBytes: accounting.rotate_size,
+    rotateMs: accounting.rotate_every,
+    keepMs: accounting.retention,
+    keepBytes: accounting.size_max,
+    compress: accounting.compress,
+    behindBytesMax: accounting.behind_max,
+  }
+}
+
+export function accountingDirectory(values: Pick<FileValues, 'accounting' | 'data_directory'>): string {
+  return values.accounting.directory ?? join(values.data_directory ?? '', 'accounting')
 }
 
 function compileTls(values: FileValues, reader: Reader, clock: Clock): TlsConfig | null {

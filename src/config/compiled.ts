@@ -16,6 +16,7 @@ export interface Config {
   readonly smtp: SmtpConfig
   readonly http: HttpConfig
   readonly store: StoreConfig
+  readonly accounting: AccountingConfig
   /** Certificate for STARTTLS and implicit TLS; null: not offered. */
   readonly tls: TlsConfig | null
   readonly tenants: readonly TenantConfig[]
@@ -70,6 +71,20 @@ export interface StoreConfig {
   readonly retentionDays: number
   /** The oldest days go when all of them together take more. */
   readonly bytesMax: number
+}
+
+export interface AccountingConfig {
+  readonly enabled: boolean
+  /** Absolute path. */
+  readonly directory: string
+  readonly rotateBytes: number
+  readonly rotateMs: number
+  readonly keepMs: number
+  /** Of all files together. */
+  readonly keepBytes: number
+  readonly compress: boolean
+  /** So much of the logs may be held back by a file that cannot be written. */
+  readonly behindBytesMax: number
 }
 
 export interface ListenerConfig {

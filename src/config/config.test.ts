@@ -73,7 +73,7 @@ test('row 90: an unknown key is refused with file, line, column and the nearest 
     },
   )
   assert.deepEqual(told(`${head}message-size-max: 5MiB\n`), [
-    '5:1 message-size-max: is not a known option | Known here: hostname, data_directory, sandbox, smtp, http, store, tls, tenants, dkim, routes, delivery, retry, notices, dns, spool, threads, management, log.',
+    '5:1 message-size-max: is not a known option | Known here: hostname, data_directory, sandbox, smtp, http, store, accounting, tls, tenants, dkim, routes, delivery, retry, notices, dns, spool, threads, management, log.',
   ])
   assert.deepEqual(told(`${head}message_size_max: 5MiB\n`), [
     '5:1 message_size_max: is not a known option | It belongs below smtp.',
@@ -365,6 +365,23 @@ test('notices come from the postmaster of this host, or from an address that can
     assert.deepEqual(told(`${head}notices: {from: "${from}"}\n`), [
       `5:17 notices.from: "${from}" is not a mail address | Write local@domain, such as postmaster@example.com.`,
     ])
+})
+
+test('limit accounting.behind_max: is handed on in bytes; accounting goes below the data directory unless told otherwise', () => {
+  const { accounting } = load(`${head}data_directory: /data\n`).config
+  assert.equal(accounting.directory, '/data/accounting')
+  assert.deepEqual([accounting.behindBytesMax, accounting.rotateMs], [4 * 1024 ** 3, 86_400_000])
+  for (const [written, bytes] of [
+    ['67108863B', null],
+    ['64MiB', 67_108_864],
+    ['67108865B', 67_108_865],
+  ] as const) {
+    const text = `${head}accounting: {directory: /elsewhere, behind_max: ${written}}\n`
+    if (bytes === null) assert.match(told(text)[0] as string, /accounting\.behind_max: /)
+    else assert.equal(load(text).config.accounting.behindBytesMax, bytes)
+  }
+  assert.equal(locateEngine(null, {}, { dataDirectory: '/d' }).accountingDirectory, '/d/accounting')
+  assert.match(told(`${head}accounting: {size_max: 1MiB}\n`)[0] as string, /size_max: is less than rotate_size/)
 })
 
 test('the engine is found even when another part of the file is broken', () => {

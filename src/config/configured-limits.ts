@@ -8,7 +8,17 @@ import { fileSchema } from './schema.ts'
 
 const intake = 'intake/smtp'
 
-export function configuredLimits({ smtp, http, store, delivery, retry, notices, dns, spool }: Config): Limit[] {
+export function configuredLimits({
+  smtp,
+  http,
+  store,
+  accounting,
+  delivery,
+  retry,
+  notices,
+  dns,
+  spool,
+}: Config): Limit[] {
   return [
     option('smtp.connections_max', smtp.connectionsMax, 'connections', intake, '421 4.3.2'),
     option('smtp.connections_per_address_max', smtp.connectionsPerAddressMax, 'connections', intake, '421 4.3.2'),
@@ -21,6 +31,11 @@ export function configuredLimits({ smtp, http, store, delivery, retry, notices, 
     option('http.request_timeout', http.requestMsMax, 'ms', 'intake/http', '408'),
     option('store.retention', store.retentionDays * dayMs, 'ms', 'events', 'the day is dropped'),
     option('store.size_max', store.bytesMax, 'bytes', 'events', 'the oldest day is dropped'),
+    option('accounting.rotate_size', accounting.rotateBytes, 'bytes', 'events', 'a new file is begun'),
+    option('accounting.rotate_every', accounting.rotateMs, 'ms', 'events', 'a new file is begun'),
+    option('accounting.retention', accounting.keepMs, 'ms', 'events', 'the file is removed'),
+    option('accounting.size_max', accounting.keepBytes, 'bytes', 'events', 'the oldest file is removed'),
+    option('accounting.behind_max', accounting.behindBytesMax, 'bytes', 'events', 'lines are given up, with an alarm'),
     option('spool.segment_size', spool.segmentBytes, 'bytes', 'spool', 'the next segment is begun'),
     option('spool.window_size', spool.windowBytes, 'bytes', 'spool', 'older mail is read from the disk'),
     option('spool.reserve', spool.reserveBytes, 'bytes', 'spool', '452 4.3.1'),

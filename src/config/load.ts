@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { isMap, isScalar } from 'yaml'
 import { systemClock, type Clock } from '../kernel/clock.ts'
-import { compile } from './compile.ts'
+import { accountingDirectory, compile } from './compile.ts'
 import type { Config, ManagementConfig } from './compiled.ts'
 import { cureOf, readSecretFile, reasonOf } from './files.ts'
 import { ConfigError } from './problems.ts'
@@ -76,6 +76,7 @@ export function sandboxConfig(dataDirectory: string, overrides: ConfigOverrides 
 export interface EngineLocation extends ManagementConfig {
   readonly sandbox: boolean
   readonly dataDirectory: string
+  readonly accountingDirectory: string
 }
 
 /** As much of the file as a command needs to find the engine: a broken DKIM key must not stop `posthaste status`. */
@@ -86,7 +87,9 @@ export function locateEngine(path: string | null, env: Environment, options: Loa
   const sandbox = path === null || asksForSandbox(source)
   const values = { ...(reader.read(fileSchema, sandbox) as FileValues) }
   override(values, reader, options, cwd)
-  const problems = inFileOrder(reader).filter((problem) => /^(management|data_directory|sandbox)\b/.test(problem.key))
+  const problems = inFileOrder(reader).filter((problem) =>
+    /^(management|data_directory|accounting|sandbox)\b/.test(problem.key),
+  )
   if (problems.length > 0) throw new ConfigError(problems)
   const { address, port, token, token_file: tokenFile } = values.management
   const read = tokenFile === null ? null : readSecretFile(tokenFile)
@@ -100,6 +103,7 @@ export function locateEngine(path: string | null, env: Environment, options: Loa
     token: token ?? (read?.text.trimEnd() || null),
     sandbox,
     dataDirectory: values.data_directory,
+    accountingDirectory: accountingDirectory(values),
   }
 }
 

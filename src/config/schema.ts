@@ -160,6 +160,57 @@ const store = section(
   },
 )
 
+const accounting = section(
+  'The accounting log: one JSON line in a file for everything that happens to a message, for people and log shippers.',
+  {
+    enabled: boolean({
+      description: 'Write it. Beside it stands refused.json: what was refused at the door.',
+      default: true,
+    }),
+    directory: path({
+      description: 'Where acct.json is. It may be on a disk of its own: mail never waits for it.',
+      default: null,
+      defaultText: '`<data_directory>/accounting`',
+    }),
+    rotate_size: bytes({
+      description: 'A file of this size is renamed, and a new one begun.',
+      default: '100MiB',
+      minimum: 64 * KiB,
+      maximum: 16 * GiB,
+    }),
+    rotate_every: duration({
+      description: 'So is one that is older; `1d` is at midnight, UTC.',
+      default: '1d',
+      minimum: minuteMs,
+      maximum: 366 * dayMs,
+    }),
+    retention: duration({
+      description: 'Rotated files are removed when they are older.',
+      default: '30d',
+      minimum: hourMs,
+      maximum: 3650 * dayMs,
+    }),
+    size_max: bytes({
+      description:
+        'The oldest rotated files are removed when all files together take more. Compressed, a million messages take about 150 MB.',
+      default: '10GiB',
+      minimum: MiB,
+      maximum: 1024 * GiB,
+    }),
+    compress: boolean({
+      description: 'Rotated files are compressed with gzip, in the background.',
+      default: true,
+    }),
+    behind_max: bytes({
+      description:
+        'While this file cannot be written, its lines stay in the logs of the spool, which cannot be used again. Beyond so many bytes of them lines are given up, with an alarm.',
+      default: '4GiB',
+      minimum: 64 * MiB,
+      maximum: 1024 * GiB,
+    }),
+  },
+)
+
 const tls = section('Certificate for STARTTLS and implicit TLS. Both files, or neither: then TLS is not offered.', {
   certificate_file: path({
     description: 'PEM file: the certificate, followed by its intermediates.',
@@ -486,6 +537,7 @@ export const fileSchema = section('The whole file.', {
   smtp,
   http,
   store,
+  accounting,
   tls,
   tenants: list(tenant, {
     description: 'Who may send.',

@@ -2,7 +2,7 @@
  * Stage 9, events: what became of every message, kept in SQLite for those who ask.
  *
  *   in   records of the logs, by whoever follows them: submissions, and outcomes of attempts; some come again after a crash
- *   out  answers by id, by list, by key of idempotency; and from where the logs must be read after a start
+ *   out  answers by id, by list, by key of idempotency; lines in the accounting log (accounting/); and from where the logs must be read after a start
  *
  * Always true:
  *   1. What is asked for by a tenant is looked for among that tenant's messages only.
@@ -17,6 +17,10 @@
  *
  * A failure of any kind ends the table that met it. Opened again it begins at the positions, and the logs bring what was lost.
  */
+export { AccountingLog, type AccountingFigures, type AccountingOptions } from './accounting/accounting.ts'
+export { systemFiles, type AccountingFile, type AccountingFiles, type PlacedFile } from './accounting/files.ts'
+export * as accountingLimits from './accounting/limits.ts'
+export { RefusalFile } from './accounting/refusals.ts'
 export { Claims, type ClaimsOptions, type HeldClaim } from './claims.ts'
 export * as eventsLimits from './limits.ts'
 export type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'

@@ -1,0 +1,437 @@
+/**
+ * A file that lines are put to the end of, by a disk that may be slow, full or gone, while nobody waits for it.
+ *
+ *   add ─▶ text ─▶ [ batch ][ batch ][ batch ]─▶ file       write, fdatasync, save where it ends, forget those batches; rotate
+ *                   ▲ base   ▲ written        ▲ end
+ *
+ * A batch is kept until it is known to be on disk and its place was saved. After any failure everything from `base` on is written again, the same bytes to
+ * the same place: Linux reports a failed write-back once and forgets it, so what was written before it may be lost although the next fdatasync succeeds.
+ * Nothing is cut off, because others may read along.
+ *
+ * One call to the disk at a time. What it does beside is told in rotated.ts.
+ */
+import { crc32 } from 'node:zlib'
+import { join } from 'node:path'
+import { invariant, rethrowBug } from '../../kernel/assert.ts'
+import type { Clock, Timer } from '../../kernel/clock.ts'
+import { KiB, minuteMs, secondMs } from '../../kernel/units.ts'
+import { type AccountingFile, type AccountingFiles, writeAll } from './files.ts'
+import { retryMsMax, stallMsMax } from './limits.ts'
+import { rotatedName, rotatedNames } from './names.ts'
+
+/** Lines wait so long for company. */
+const writeEveryMs = 100
+const syncEveryMs = 1 * secondMs
+const firstRetryMs = 500
+/** A batch is closed when it has so many characters. */
+const batchCharacters = 256 * KiB
+const takeBackTries = 5
+/** Looks whether the time to rotate has come although nothing is written. */
+const lookEveryMs = 1 * minuteMs
+
+/** Where a file ends, in words that find it again. */
+export interface FileEnd {
+  /** '' when there was none. */
+  readonly inode: string
+  readonly bytes: number
+  /** Of the last bytes before the end: an inode's number is given to another file when the first is removed. */
+  readonly check: number
+  readonly beganAtMs: number
+}
+
+export const noFile: FileEnd = { inode: '', bytes: 0, check: 0, beganAtMs: 0 }
+
+/** So many bytes before the end are covered by its check. */
+export const checkedBytes = 256
+export const checkOf = (tail: Buffer): number => crc32(tail)
+
+export interface LineFileOptions<Token> {
+  readonly directory: string
+  /** "acct": of acct.json. */
+  readonly base: string
+  readonly clock: Clock
+  readonly files: AccountingFiles
+  readonly rotateBytes: number
+  readonly rotateMs: number
+  readonly waitingBytesMax: number
+  /** Asked when a batch is closed: what stands for everything up to its end. */
+  readonly token: () => Token
+  /** Everything up to the token is on disk, and ends there. Null: nobody cares, and nothing is synced. */
+  readonly save: ((end: FileEnd, upTo: Token) => Promise<void>) | null
+  /** What stands in place of the file at the first opening is gone on with, even if it is not what `FileEnd` says. */
+  readonly adopt: boolean
+  /** After a rotation, when it was saved. */
+  readonly onRotated: () => void
+  readonly onProblem: (text: string) => void
+}
+
+export interface LineFileStart<Token> {
+  readonly end: FileEnd
+  /** The bytes that its check covers. */
+  readonly tail: Buffer
+  readonly upTo: Token
+}
+
+interface Batch<Token> {
+  readonly bytes: Buffer
+  readonly upTo: Token
+}
+
+interface OpenFile {
+  readonly handle: AccountingFile
+  readonly inode: string
+}
+
+export class LineFile<Token> {
+  onRoom: (() => void) | null = null
+  readonly #options: LineFileOptions<Token>
+  readonly #path: string
+  #file: OpenFile | null = null
+  /** A call to it has failed. */
+  #inDoubt = false
+  #base: FileEnd
+  #endBytes: number
+  #tail: Buffer
+  #baseTail: Buffer
+  #text = ''
+  /** Those that are not known to be on disk; the first `#written` of them are in the file. */
+  #batches: Batch<Token>[] = []
+  #batchBytes = 0
+  #written = 0
+  #savedInode: string
+  #takenBack = 0
+  #settledTo: Token
+  #anew = false
+  #working = false
+  #timer: Timer | null = null
+  #stall: Timer | null = null
+  #syncedMs: number
+  #retryMs = 0
+  #isIdle = true
+  #troubled = false
+  #adopt: boolean
+  #crowded = false
+  #closing: (() => void) | null = null
+  #closed = false
+  bytesWritten = 0
+  problems = 0
+  lastErrorText = ''
+
+  constructor(options: LineFileOptions<Token>, { end, tail, upTo }: LineFileStart<Token>) {
+    this.#options = options
+    this.#settledTo = upTo
+    this.#path = join(options.directory, `${options.base}.json`)
+    this.#base = end
+    this.#savedInode = end.inode
+    this.#endBytes = end.bytes
+    this.#tail = tail
+    this.#baseTail = tail
+    this.#adopt = options.adopt
+    this.#syncedMs = options.clock.monotonicMs()
+    this.#rearm()
+  }
+
+  /** Whole lines; what belongs together comes together. */
+  add(lines: string): void {
+    this.#text += lines
+    if (this.waitingBytes > this.#options.waitingBytesMax) this.#crowded = true
+    if (this.#working) return
+    if (this.#text.length >= batchCharacters && this.#retryMs === 0) this.#wake()
+    else if (this.#isIdle) this.#rearm()
+  }
+
+  /** Nothing is to be written, but there is more to be said of what was. */
+  touch(): void {
+    this.#endBatch()
+    this.#batches.push({ bytes: Buffer.alloc(0), upTo: this.#options.token() })
+    if (!this.#working && this.#isIdle) this.#rearm()
+  }
+
+  /** Characters of the newest lines count as bytes. */
+  get waitingBytes(): number {
+    return this.#text.length + this.#batchBytes
+  }
+
+  get crowded(): boolean {
+    return this.#crowded
+  }
+
+  get end(): FileEnd {
+    return this.#base
+  }
+
+  /** What comes from now on goes to a new file; nothing waits. `upTo` is saved with it. */
+  beginAnew(upTo: Token): void {
+    invariant(this.waitingBytes === 0, 'a file is begun anew before there are lines')
+    this.#settledTo = upTo
+    this.#anew = true
+    this.#wake()
+  }
+
+  /** Settles when everything is on disk, or it fails, or the time is over; never rejects. */
+  async close(deadlineMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const late = this.#options.clock.after(deadlineMs, resolve)
+      this.#closing = () => {
+        late.cancel()
+        resolve()
+      }
+      this.#retryMs = 0
+      this.#wake()
+    })
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#stall?.cancel()
+    if (!this.#working) this.#leave()
+  }
+
+  // ── When ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #wake(): void {
+    if (this.#working || this.#closed) return
+    this.#working = true
+    this.#timer?.cancel()
+    const { clock, onProblem } = this.#options
+    this.#stall = clock.after(stallMsMax.value, () => {
+      if (this.#troubled) return
+      this.#troubled = true
+      this.problems += 1
+      this.lastErrorText = `no answer for ${stallMsMax.value / secondMs} s`
+      onProblem(`${this.#path}: the disk does not answer. Mail goes on, and so does this when the disk does.`)
+    })
+    void this.#work()
+  }
+
+  async #work(): Promise<void> {
+    let failed = false
+    try {
+      await this.#step()
+    } catch (error) {
+      rethrowBug(error)
+      failed = true
+      this.#failed(error as Error)
+    }
+    this.#stall?.cancel()
+    this.#working = false
+    if (this.#closed) return this.#leave()
+    if (!failed && this.#troubled) {
+      this.#troubled = false
+      this.#options.onProblem(`${this.#path} is written again.`)
+    }
+    if (!failed) this.#retryMs = 0
+    this.#rearm()
+    if (this.#closing === null) return
+    if (failed || (this.#text === '' && this.#batches.length === 0)) this.#closing()
+    else this.#wake()
+  }
+
+  #rearm(): void {
+    if (this.#closed) return
+    this.#timer?.cancel()
+    this.#isIdle = this.#text === '' && this.#batches.length === 0
+    const soonMs = this.#text.length >= batchCharacters ? 0 : writeEveryMs
+    const delayMs = this.#retryMs > 0 ? this.#retryMs : this.#isIdle ? lookEveryMs : soonMs
+    this.#timer = this.#options.clock.after(delayMs, () => this.#wake())
+  }
+
+  #failed(error: Error): void {
+    const { onProblem } = this.#options
+    this.#inDoubt = true
+    this.#retryMs = Math.min(retryMsMax.value, this.#retryMs === 0 ? firstRetryMs : this.#retryMs * 2)
+    this.problems += 1
+    this.lastErrorText = error.message
+    if (this.#troubled) return
+    this.#troubled = true
+    onProblem(
+      `${this.#path} cannot be written: ${error.message}. It is tried again; nothing is lost as long as the logs are kept.`,
+    )
+  }
+
+  // ── What ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #step(): Promise<void> {
+    if (this.#inDoubt) await this.#doubted()
+    if (this.#anew) await this.#rotate()
+    const file = this.#file ?? (await this.#begin())
+    this.#endBatch()
+    for (let batch = this.#batches[this.#written]; batch !== undefined; batch = this.#batches[this.#written]) {
+      if (this.#closed) return
+      const { bytes } = batch
+      await writeAll(file.handle, bytes, this.#endBytes)
+      this.#endBytes += bytes.length
+      this.#tail = Buffer.concat([this.#tail, bytes.subarray(-checkedBytes)]).subarray(-checkedBytes)
+      this.#written += 1
+    }
+    if (this.#written > 0 && this.#mustSync()) await this.#sync(file)
+    if (this.#written === 0 && this.#mustRotate()) await this.#rotate()
+  }
+
+  /** Ends the batch that lines are put into. */
+  #endBatch(): void {
+    if (this.#text === '') return
+    const bytes = Buffer.from(this.#text)
+    this.#text = ''
+    this.#batches.push({ bytes, upTo: this.#options.token() })
+    this.#batchBytes += bytes.length
+  }
+
+  #mustSync(): boolean {
+    const { clock, waitingBytesMax } = this.#options
+    return (
+      this.#closing !== null ||
+      this.#batchBytes > waitingBytesMax / 4 ||
+      clock.monotonicMs() - this.#syncedMs >= syncEveryMs
+    )
+  }
+
+  async #sync(file: OpenFile): Promise<void> {
+    const { files, save } = this.#options
+    if (save !== null) await file.handle.sync()
+    const there = await files.place(this.#path)
+    if (there?.inode === file.inode) {
+      if (there.bytes < this.#endBytes) this.#emptied(there.bytes)
+      return this.#settle(file)
+    }
+    // Somebody has renamed it: what was written is there. Or removed it: what was written since the last time is written again.
+    const { links } = await file.handle.place()
+    if (links > 0) await this.#settle(file)
+    this.#leave()
+  }
+
+  /** Everything that was written is on disk. */
+  async #settle(file: OpenFile): Promise<void> {
+    const { clock, save } = this.#options
+    const upTo = this.#batches[this.#written - 1]?.upTo ?? this.#settledTo
+    const end = { ...this.#base, inode: file.inode, bytes: this.#endBytes, check: checkOf(this.#tail) }
+    if (save !== null) await save(end, upTo)
+    this.#base = end
+    this.#baseTail = this.#tail
+    this.#settledTo = upTo
+    for (const { bytes } of this.#batches.splice(0, this.#written)) {
+      this.#batchBytes -= bytes.length
+      this.bytesWritten += bytes.length
+    }
+    this.#written = 0
+    this.#syncedMs = clock.monotonicMs()
+    if (!this.#crowded || this.waitingBytes > this.#options.waitingBytesMax / 2) return
+    this.#crowded = false
+    this.onRoom?.()
+  }
+
+  /** Somebody has cut the file: it goes on from there. */
+  #emptied(bytes: number): void {
+    this.#endBytes = bytes
+    this.#tail = Buffer.alloc(0)
+  }
+
+  /** Nobody waits for it to close. */
+  #leave(): void {
+    this.#file?.handle.close().catch(() => undefined)
+    this.#file = null
+  }
+
+  /** A call has failed: the file is opened again, if it is still there. */
+  async #doubted(): Promise<void> {
+    const file = this.#file
+    if (file !== null) {
+      const there = await this.#options.files.place(this.#path)
+      // What goes to the next file now must not stay in one that was renamed.
+      if (there?.inode !== file.inode) await this.#takeBack(file)
+    }
+    this.#leave()
+    this.#inDoubt = false
+  }
+
+  /** A disk that is gone for good does not give it back. */
+  async #takeBack({ handle }: OpenFile): Promise<void> {
+    this.#takenBack += 1
+    try {
+      await handle.truncate(this.#base.bytes)
+      await handle.sync()
+    } catch (error) {
+      if (this.#takenBack < takeBackTries) throw error
+    }
+    this.#takenBack = 0
+  }
+
+  /** Everything that waits is written to it, from its beginning or from where it was known to be on disk. */
+  async #begin(): Promise<OpenFile> {
+    const { files, directory, clock, save } = this.#options
+    await files.makeDirectory(directory)
+    let there = await files.place(this.#path)
+    const isKnown = there !== null && there.inode === this.#base.inode
+    if (there !== null && !isKnown && !this.#adopt && there.bytes > 0) {
+      // Not ours.
+      await this.#moveAside()
+      there = null
+    }
+    const handle = await files.open(this.#path, there === null ? 'create' : 'write')
+    try {
+      const { inode, bytes } = await handle.place()
+      if (!isKnown) {
+        const kept = this.#adopt ? await wholeLines(handle, bytes) : 0
+        const beganAtMs = there === null || kept === 0 ? clock.nowMs() : there.modifiedMs
+        this.#base = { inode, bytes: kept, check: 0, beganAtMs }
+        this.#baseTail = Buffer.alloc(0)
+      } else if (bytes < this.#base.bytes) {
+        this.#base = { ...this.#base, bytes }
+        this.#baseTail = Buffer.alloc(0)
+      }
+      // From the beginning a start must find it, even if somebody renames it at once.
+      if (save !== null && this.#savedInode !== inode) {
+        await files.syncDirectory(directory)
+        await save(this.#base, this.#settledTo)
+        this.#savedInode = inode
+      }
+      this.#file = { handle, inode }
+    } catch (error) {
+      handle.close().catch(() => undefined)
+      throw error
+    }
+    this.#adopt = false
+    this.#written = 0
+    this.#endBytes = this.#base.bytes
+    this.#tail = this.#baseTail
+    return this.#file
+  }
+
+  // ── Rotation ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** By size, and by time in whole periods since 1970: once a day is at midnight, UTC. */
+  #mustRotate(): boolean {
+    const { clock, rotateBytes, rotateMs } = this.#options
+    const period = (ms: number): number => Math.floor(ms / rotateMs)
+    return this.#endBytes >= rotateBytes || (this.#endBytes > 0 && period(clock.nowMs()) > period(this.#base.beganAtMs))
+  }
+
+  /** Everything that was written is on disk, and its end was saved. */
+  async #rotate(): Promise<void> {
+    if (this.#endBytes > 0) await this.#moveAside()
+    this.#leave()
+    await this.#begin()
+    this.#anew = false
+    this.#options.onRotated()
+  }
+
+  async #moveAside(): Promise<void> {
+    const { files, directory, base, clock } = this.#options
+    const nowMs = clock.nowMs()
+    const first = rotatedName(base, nowMs, 1)
+    const [{ atMs } = { atMs: nowMs }] = rotatedNames(base, [first])
+    const same = rotatedNames(base, await files.list(directory)).filter((rotated) => rotated.atMs === atMs)
+    const count = 1 + same.reduce((most, rotated) => Math.max(most, rotated.count), 0)
+    if ((await files.place(this.#path)) !== null)
+      await files.rename(this.#path, join(directory, rotatedName(base, nowMs, count)))
+  }
+}
+
+const adoptBytes = 64 * KiB
+
+/** Cuts what is behind the last whole line; returns the new end. */
+async function wholeLines(file: AccountingFile, bytes: number): Promise<number> {
+  const tail = Buffer.alloc(Math.min(bytes, adoptBytes))
+  await file.read(tail, bytes - tail.length)
+  const kept = bytes - tail.length + tail.lastIndexOf(10) + 1
+  if (kept < bytes) await file.truncate(kept)
+  return kept
+}

@@ -1,0 +1,34 @@
+/**
+ * What files are called:
+ *
+ *   acct.json                             is written
+ *   acct-20261122T131850Z-1.json (.gz)    rotated then; the number tells apart those of one second
+ *   acct-….json.gz.part                   is being compressed
+ *   acct.state (.new)                     up to where acct.json was known to be on disk
+ */
+
+export interface RotatedName {
+  readonly name: string
+  /** When it was rotated: nothing in it is newer. */
+  readonly atMs: number
+  readonly count: number
+  readonly packed: boolean
+}
+
+export function rotatedName(base: string, atMs: number, count: number): string {
+  return `${base}-${new Date(atMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${count}.json`
+}
+
+const shape = /^([a-z]+)-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-(\d{1,6})\.json(\.gz)?$/
+
+/** Of this base, oldest first. */
+export function rotatedNames(base: string, names: readonly string[]): RotatedName[] {
+  return names
+    .flatMap((name): RotatedName[] => {
+      const [, of, year, month, day, hour, minute, second, count, gz] = shape.exec(name) ?? []
+      if (of !== base) return []
+      const atMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+      return Number.isNaN(atMs) ? [] : [{ name, atMs, count: Number(count), packed: gz !== undefined }]
+    })
+    .sort((a, b) => a.atMs - b.atMs || a.count - b.count || Number(b.packed) - Number(a.packed))
+}
