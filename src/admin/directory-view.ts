@@ -6,12 +6,13 @@ import type { Random } from '../kernel/random.ts'
 import type { Directory, SendingDomain, VerifiedSender } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
 import type { Outbox } from '../ports/outbox.ts'
-import { judgeRecord, verificationMail, wantedRecords } from '../tenancy/tenancy.ts'
+import { judgeRecord, type QuotaRows, verificationMail, wantedRecords } from '../tenancy/tenancy.ts'
 import { dnsAnswerMsMax } from './limits.ts'
 import type { DirectoryView, DomainReport } from './view.ts'
 
 export interface DirectoryViewOptions {
   readonly directory: Directory
+  readonly quotaRows: Pick<QuotaRows, 'use'>
   readonly dns: Pick<Dns, 'txt'>
   readonly outbox: Outbox
   readonly clock: Clock
@@ -54,6 +55,9 @@ export function createDirectoryView(options: DirectoryViewOptions): DirectoryVie
     listStreams: (tenant) => directory.listStreams(tenant),
     changeStream: (tenant, stream, change) => directory.changeStream(tenant, stream, change),
     removeStream: (tenant, stream) => directory.removeStream(tenant, stream),
+    getQuota: (tenant, owner) => directory.getQuota(tenant, owner),
+    setQuota: (tenant, owner, limits) => directory.setQuota(tenant, owner, limits),
+    quotaUse: (tenant, credential) => options.quotaRows.use(tenant, credential),
     reportDomain: async (domain) => report(domain, hostname, await textsOf(domain, options)),
     verifyDomain: (domain) => verifyDomain(domain, options),
     addSender: (tenant, address) => addSender(tenant, address, options),

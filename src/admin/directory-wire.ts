@@ -2,6 +2,7 @@
 import { dayMs, hourMs, minuteMs, secondMs } from '../kernel/units.ts'
 import type {
   ApiKey,
+  QuotaOwner,
   SendingDomain,
   SmtpLogin,
   SourceNetwork,
@@ -10,6 +11,8 @@ import type {
   Tenant,
   VerifiedSender,
 } from '../ports/directory.ts'
+import type { QuotaLimits } from '../ports/quotas.ts'
+import type { QuotaUse } from '../tenancy/tenancy.ts'
 import type { DomainReport } from './view.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()
@@ -97,6 +100,32 @@ export const senderWire = (sender: VerifiedSender) => ({
   created_at: time(sender.createdMs),
   link_expires_at: time(sender.linkExpiresMs),
   verified_at: timeOrNull(sender.verifiedMs),
+})
+
+export type QuotaWire = ReturnType<typeof quotaWire>
+/** null: no limit, and of what is used: not known yet. */
+export const quotaWire = (tenantId: string, { kind, id }: QuotaOwner, limits: QuotaLimits, use: QuotaUse | null) => ({
+  tenant_id: tenantId,
+  of: kind,
+  credential_id: id ?? null,
+  limits: {
+    messages_per_second: limits.messagesPerSecond || null,
+    messages_per_day: limits.messagesPerDay || null,
+    messages_per_month: limits.messagesPerMonth || null,
+    spool_bytes: limits.spoolBytes || null,
+    spool_recipients: limits.spoolRecipients || null,
+  },
+  used:
+    use === null
+      ? null
+      : {
+          messages_per_second: use.secondMessages,
+          messages_per_day: use.dayMessages,
+          messages_per_month: use.monthMessages,
+          // What waits is told apart by tenant only.
+          spool_bytes: kind === 'tenant' ? use.spoolBytes : null,
+          spool_recipients: kind === 'tenant' ? use.spoolRecipients : null,
+        },
 })
 
 export type StreamWire = ReturnType<typeof streamWire>

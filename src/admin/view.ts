@@ -3,7 +3,7 @@
  * them. All times are RFC 3339 in UTC; all sizes and durations carry their unit in the name.
  */
 import type { Directory, SendingDomain, VerifiedSender } from '../ports/directory.ts'
-import type { RecordFinding } from '../tenancy/tenancy.ts'
+import type { QuotaUse, RecordFinding } from '../tenancy/tenancy.ts'
 import type { RecipientStatus } from '../ports/message-store.ts'
 import type { DialogueStage, OutcomeKind } from '../model/outcome.ts'
 
@@ -51,7 +51,11 @@ export interface DirectoryView
     | 'listStreams'
     | 'changeStream'
     | 'removeStream'
+    | 'getQuota'
+    | 'setQuota'
   > {
+  /** Null: it has no quota, and nothing is counted. */
+  quotaUse(tenantId: string, credentialId: string | null): QuotaUse | null
   /** Asks the DNS, and changes nothing. */
   reportDomain(domain: SendingDomain): Promise<DomainReport>
   /** Asks the DNS; what is proven by it counts from then on. */

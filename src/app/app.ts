@@ -33,7 +33,7 @@ import type { Directory } from '../ports/directory.ts'
 import type { Outbox } from '../ports/outbox.ts'
 import { type CaptureSink, sandboxCredentials, startCaptureSink } from '../sandbox/sandbox.ts'
 import { makeSpoolDirectories, takeSpoolLock } from '../spool/spool.ts'
-import { confirmLink } from '../tenancy/tenancy.ts'
+import { confirmLink, type QuotaRows } from '../tenancy/tenancy.ts'
 import { announce } from './announce.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
 import { type Layout, layoutOf } from './layout.ts'
@@ -62,7 +62,7 @@ export async function startApp(options: AppOptions): Promise<number> {
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
   makeSpoolDirectories(disk, Math.max(1, layout.intake))
-  const directory = await openTenants(config)
+  const { directory, quotaMemory, quotaRows } = await openTenants(config)
   const sink = config.sandbox ? await startSink(config) : null
   const store = new StoreClient(systemClock)
   const supervisor = new Supervisor({
@@ -72,6 +72,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     log,
     sandboxSink: sink,
     directory: () => directory.snapshot(),
+    quotaMemory,
     store,
     onConfirmSender: (token) =>
       confirmLink(directory, token, (error) => log.error({ error: String(error) }, 'a sender cannot be confirmed')),
@@ -87,7 +88,7 @@ export async function startApp(options: AppOptions): Promise<number> {
     store,
     tenantName: (id) => directory.snapshot().intake.find((tenant) => tenant.id === id)?.name ?? id,
     clock: systemClock,
-    directory: directoryView(directory, config, supervisor),
+    directory: directoryView(directory, quotaRows, config, supervisor),
     sandbox: sink === null ? null : sandboxView(sink),
     ...(credentials !== null && { sandboxCredentials: credentials }),
   })
@@ -150,9 +151,10 @@ function adminServer(view: EngineView, { management, hostname }: Config, token: 
   return createAdminServer(view, { address, port, token, names: [hostname], onError })
 }
 
-function directoryView(directory: Directory, config: Config, outbox: Outbox): DirectoryView {
+function directoryView(directory: Directory, quotaRows: QuotaRows, config: Config, outbox: Outbox): DirectoryView {
   return createDirectoryView({
     directory,
+    quotaRows,
     dns: startDns(config, systemClock, systemRandom),
     outbox,
     clock: systemClock,

@@ -1,9 +1,23 @@
 /** Changes of the directory as a thread takes them: each once, and none left out. */
 import { invariant } from '../kernel/assert.ts'
-import type { DirectoryChange } from '../ports/directory.ts'
+import type { DirectoryChange, IntakeTenant } from '../ports/directory.ts'
 
 /** With the part that the thread works by. */
-export type DirectoryNews = Pick<DirectoryChange, 'version'> & Partial<DirectoryChange>
+export type DirectoryNews = Pick<DirectoryChange, 'version'> &
+  Partial<DirectoryChange> & {
+    /** For whoever has the queue. */
+    readonly measured?: Measured
+  }
+
+/** A tenant whose waiting mail is measured into a row of the quotas; null: none. */
+export interface Measured {
+  readonly tenant: string
+  readonly row: number | null
+}
+
+export function measuredOf({ id, quota }: IntakeTenant): Measured {
+  return { tenant: id, row: quota?.row ?? null }
+}
 
 export class NewsCount {
   #version: number

@@ -16,7 +16,7 @@ import type { Confirmation, DirectorySnapshot } from '../ports/directory.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
 import type { Submissions } from '../ports/submissions.ts'
 import type { Channel } from '../spool/spool.ts'
-import { clientsOf, type LiveClients } from '../tenancy/tenancy.ts'
+import { clientsOf, type LiveClients, QuotaTable, TenantQuotas } from '../tenancy/tenancy.ts'
 import { NewsCount } from './directory-news.ts'
 import type { FromThread, Place, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
 import { sendMail } from './outbox.ts'
@@ -27,6 +27,7 @@ export interface DoorsOptions {
   readonly version: string
   readonly submissions: Submissions
   readonly directory: Pick<DirectorySnapshot, 'version' | 'intake'>
+  readonly quotaMemory: SharedArrayBuffer
   readonly channel: Channel
   readonly log: ThreadLog
   readonly reusePort: boolean
@@ -36,6 +37,7 @@ export interface DoorsOptions {
 export class Doors {
   readonly #options: DoorsOptions
   readonly #clients: LiveClients
+  readonly #quotas: TenantQuotas
   readonly #news: NewsCount
   readonly #store = new StoreClient(systemClock)
   readonly #smtpCounters = newIntakeCounters()
@@ -45,8 +47,9 @@ export class Doors {
 
   constructor(options: DoorsOptions) {
     this.#options = options
-    const { config, directory } = options
+    const { config, directory, quotaMemory } = options
     this.#clients = clientsOf(config.tenants, directory, { anySender: config.sandbox, clock: systemClock })
+    this.#quotas = new TenantQuotas(new QuotaTable(quotaMemory, systemClock), directory)
     this.#news = new NewsCount(directory.version)
   }
 
@@ -54,6 +57,7 @@ export class Doors {
     const { config, version, submissions, log, reusePort, confirmSender } = this.#options
     const { hostname, tls, sandbox } = config
     const clients = this.#clients
+    const quotas = this.#quotas
     const store = config.store.enabled ? this.#store : null
     this.#smtp = await startSmtpIntake({
       config: config.smtp,
@@ -61,6 +65,7 @@ export class Doors {
       tls,
       submissions,
       clients,
+      quotas,
       store,
       clock: systemClock,
       counters: this.#smtpCounters,
@@ -75,6 +80,7 @@ export class Doors {
       tls,
       submissions,
       clients,
+      quotas,
       store,
       clock: systemClock,
       random: systemRandom,
@@ -110,7 +116,10 @@ export class Doors {
     if (message.kind === 'store') this.#store.attach(message.port)
     if (message.kind === 'send') return this.#send(message.ask, message.mail)
     if (message.kind !== 'directory') return null
-    if (message.intake !== undefined && this.#news.isNews(message)) this.#clients.put(message.intake)
+    if (message.intake !== undefined && this.#news.isNews(message)) {
+      this.#clients.put(message.intake)
+      this.#quotas.put(message.intake)
+    }
     return { kind: 'took', ask: message.ask }
   }
 

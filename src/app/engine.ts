@@ -15,7 +15,8 @@ import { createRouter, type Router } from '../route/route.ts'
 import { queueImage, Scheduler, type ShapeAction, type ShapeEvent } from '../shape/shape.ts'
 import { type Arrival, Channel, fullTenants, intakeLogName, openSpool, type Spool, SpoolPins } from '../spool/spool.ts'
 import { domainOf } from '../standards/address.ts'
-import type { DirectoryNews } from './directory-news.ts'
+import { QuotaTable } from '../tenancy/tenancy.ts'
+import type { DirectoryNews, Measured } from './directory-news.ts'
 import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
 import { Doors } from './doors.ts'
 import { DeliverPool } from './deliver-pool.ts'
@@ -70,6 +71,9 @@ export class Engine {
   readonly #events = new BoundedQueue<ShapeEvent>(Number.MAX_SAFE_INTEGER)
   readonly #steadyStartMs: number
   readonly #totals = noTotals()
+  /** Tenants whose waiting mail has a quota, or may get one: rows of the table. */
+  readonly #measured = new Map<string, number>()
+  readonly #quotaTable: QuotaTable
   /** As the intake threads know it. */
   #fullness: Fullness = { tenants: new Set(), queueFull: false }
   #running = false
@@ -83,6 +87,8 @@ export class Engine {
     const clock = this.#clock
     const random = systemRandom
     this.#options = options
+    this.#quotaTable = new QuotaTable(options.quotaMemory, clock)
+    for (const measured of options.measured) this.#measure(measured)
     this.#steadyStartMs = clock.nowMs() - clock.monotonicMs()
     const pins = new SpoolPins(options.memory.channels)
     this.#scheduler = new Scheduler({
@@ -197,8 +203,9 @@ export class Engine {
     const { submissions } = this.#spool
     const [channel] = this.#intakeChannels
     if (submissions === null || channel === undefined) return null
-    const { config, version, directory, log, confirmSender } = this.#options
-    return new Doors({ config, version, submissions, directory, channel, log, reusePort: false, confirmSender })
+    const { config, version, directory, quotaMemory, log, confirmSender } = this.#options
+    const own = { config, version, directory, quotaMemory, log, confirmSender }
+    return new Doors({ ...own, submissions, channel, reusePort: false })
   }
 
   /** Stops taking mail, finishes what is under way, and has every outcome on disk when it settles. */
@@ -253,6 +260,12 @@ export class Engine {
   /** For what is prepared here. */
   hearNews(news: DirectoryNews): void {
     this.#deliverSide.hearNews(news)
+    if (news.measured !== undefined) this.#measure(news.measured)
+  }
+
+  #measure({ tenant, row }: Measured): void {
+    if (row === null) this.#measured.delete(tenant)
+    else this.#measured.set(tenant, row)
   }
 
   delivererDied(thread: number, rings: DeliverRings): void {
@@ -376,6 +389,10 @@ export class Engine {
   }
 
   #measureShares(): void {
+    for (const [tenant, row] of this.#measured) {
+      const use = this.#scheduler.tenants.get(tenant)
+      this.#quotaTable.setWaiting(row, use?.bytes ?? 0, use?.recipients ?? 0)
+    }
     const { tenantShare: share, reserveBytes } = this.#options.config.spool
     const freeBytes = this.#spool.channels[0]?.freeBytes ?? 0
     const tenants = fullTenants(this.#scheduler.tenants, { share, freeBytes, reserveBytes })

@@ -6,7 +6,7 @@ import type { Failure } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
 import type { Confirmation, DirectorySnapshot } from '../ports/directory.ts'
 import type { LogThreadMemory, RecoveryReport } from '../spool/spool.ts'
-import type { DirectoryNews } from './directory-news.ts'
+import type { DirectoryNews, Measured } from './directory-news.ts'
 
 export interface Place {
   readonly address: string
@@ -28,6 +28,8 @@ export interface SchedulerThreadData {
   /** True: this thread listens and fills log 0. */
   readonly intakeHere: boolean
   readonly directory: DirectorySnapshot
+  readonly quotaMemory: SharedArrayBuffer
+  readonly measured: readonly Measured[]
   /** One pair per deliver thread; none: this thread delivers. */
   readonly rings: readonly DeliverRings[]
   readonly hand: SharedArrayBuffer
@@ -43,6 +45,7 @@ export interface IntakeThreadData {
   /** Other threads listen on the same ports. */
   readonly reusePort: boolean
   readonly directory: Pick<DirectorySnapshot, 'version' | 'intake'>
+  readonly quotaMemory: SharedArrayBuffer
 }
 
 export interface DeliverThreadData {

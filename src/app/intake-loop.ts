@@ -17,7 +17,7 @@ export async function runIntakeThread(
   log: ThreadLog,
   say: (message: FromThread) => void,
 ): Promise<ServingThread> {
-  const { config, memory, version, directory, reusePort } = data
+  const { config, memory, version, directory, reusePort, quotaMemory } = data
   const clock = systemClock
   const submissions = openIntakeLog({ memory, log: data.log, config: config.spool, clock, random: systemRandom })
   const found = memory.channels.find(({ name }) => name === intakeLogName(data.log))
@@ -40,7 +40,17 @@ export async function runIntakeThread(
   const requests = new MainRequests(say, clock)
   const confirmSender = requests.confirmSender.bind(requests)
   const own = shared(config, memory.intakeLogs)
-  const doors = new Doors({ config: own, version, submissions, directory, channel, log, reusePort, confirmSender })
+  const doors = new Doors({
+    config: own,
+    version,
+    submissions,
+    directory,
+    quotaMemory,
+    channel,
+    log,
+    reusePort,
+    confirmSender,
+  })
   await doors.open()
   return {
     addresses: doors.addresses,

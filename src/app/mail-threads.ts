@@ -14,9 +14,11 @@ import { provePortsFree } from '../intake/intake.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { secondMs } from '../kernel/units.ts'
 import { Channel, type LogThreadMemory, makeSpoolMemory, stopLogThread } from '../spool/spool.ts'
+import { QuotaTable } from '../tenancy/tenancy.ts'
 import { Crew, sumFigures } from './crew.ts'
 import { connectionsEach, makeDeliverRings } from './deliver-pool.ts'
 import type { DeliverRings, EngineFigures, FromLogThread, Fullness, Place } from './exchange.ts'
+import { type DirectoryNews, measuredOf } from './directory-news.ts'
 import { makeHand, messageInHand } from './hand.ts'
 import { type Failure, failures } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
@@ -36,6 +38,8 @@ export interface MailThreadsOptions {
   readonly version: string
   /** As it is now: whoever is hired begins with it. */
   readonly directory: () => DirectorySnapshot
+  /** Of what quotas count: nothing is known of it when threads start. */
+  readonly quotaMemory: SharedArrayBuffer
   readonly onConfirmSender: (token: string) => Promise<Confirmation>
   /** Main's own questions to the message store. */
   readonly store: StoreClient
@@ -84,6 +88,7 @@ export class MailThreads {
   constructor(options: MailThreadsOptions) {
     this.#options = options
     const { config, layout } = options
+    new QuotaTable(options.quotaMemory, systemClock).forgetAll()
     const { enabled } = config.store
     const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, Math.max(1, layout.intake), enabled)
     this.#memory = memory
@@ -132,12 +137,16 @@ export class MailThreads {
    */
   async takeChange({ version, intake, preparing }: DirectoryChange): Promise<void> {
     const { layout } = this.#options
-    const tell = async (thread: Thread, part: Partial<DirectoryChange>): Promise<void> => {
+    const tell = async (thread: Thread, part: Omit<DirectoryNews, 'version'>): Promise<void> => {
       const answer = await thread.ask((ask) => ({ kind: 'directory', ask, ...part, version }))
       if (answer === null && thread.state === 'running') throw new Error(`${thread.name} does not answer`)
     }
     await Promise.all([
-      tell(this.#scheduler, { ...(layout.intake === 0 && { intake }), ...(layout.deliver === 0 && { preparing }) }),
+      tell(this.#scheduler, {
+        ...(layout.intake === 0 && { intake }),
+        ...(layout.deliver === 0 && { preparing }),
+        measured: measuredOf(intake),
+      }),
       ...this.#intake.threads.map((thread) => tell(thread, { intake })),
       ...this.#deliver.threads.map((thread) => tell(thread, { preparing })),
     ])
@@ -212,7 +221,7 @@ export class MailThreads {
   }
 
   #schedulerData(): ConstructorParameters<typeof Thread>[0]['data'] {
-    const { config, version, layout, sandboxSink, strikes } = this.#options
+    const { config, version, layout, sandboxSink, strikes, quotaMemory } = this.#options
     return {
       config,
       version,
@@ -220,6 +229,8 @@ export class MailThreads {
       sandboxSink: sandboxSink === null ? null : { address: sandboxSink.address, port: sandboxSink.port },
       intakeHere: layout.intake === 0,
       directory: this.#directoryFor({ intake: layout.intake === 0, preparing: layout.deliver === 0 }),
+      quotaMemory,
+      measured: this.#options.directory().intake.map(measuredOf),
       rings: this.#seats.map(({ rings }) => rings),
       hand: this.#schedulerHand,
       quarantined: strikes.quarantined,
@@ -233,7 +244,7 @@ export class MailThreads {
   }
 
   #hireIntake(log: number): Thread {
-    const { config, version, layout } = this.#options
+    const { config, version, layout, quotaMemory } = this.#options
     const listeners = config.smtp.listeners.map((listener, i) => ({ ...listener, ...this.#addresses[i] }))
     const httpListeners = config.http.listeners.map((listener, i) => ({ ...listener, ...this.#httpAddresses[i] }))
     const data = {
@@ -243,6 +254,7 @@ export class MailThreads {
       log,
       reusePort: layout.intake > 1,
       directory: this.#directoryFor({ intake: true, preparing: false }),
+      quotaMemory,
     }
     const owner = `intake-${log}, ${this.#intake.status[log]?.restarts ?? 0}`
     const thread = this.#hire('intake', `intake-${log}`, data, (error) => {

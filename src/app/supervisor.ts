@@ -17,7 +17,7 @@ import { Strikes } from './strikes.ts'
 export type EngineState = 'starting' | 'ready' | 'draining' | 'degraded'
 
 export interface SupervisorOptions
-  extends Pick<MailThreadsOptions, 'entries' | 'version' | 'directory' | 'store' | 'onConfirmSender'> {
+  extends Pick<MailThreadsOptions, 'entries' | 'version' | 'directory' | 'quotaMemory' | 'store' | 'onConfirmSender'> {
   readonly config: Config
   readonly layout: Layout
   readonly log: Log

@@ -5,8 +5,21 @@ import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Directory } from '../ports/directory.ts'
 import { type DirectorySchema, openDirectory } from '../tenancy/directory/directory.ts'
+import { makeQuotaMemory, QuotaRows, QuotaTable } from '../tenancy/tenancy.ts'
 
-export async function openTenants({ dataDirectory, tenants }: Config): Promise<Directory> {
+export interface Tenants {
+  readonly directory: Directory
+  /** What all threads count in. */
+  readonly quotaMemory: SharedArrayBuffer
+  readonly quotaTable: QuotaTable
+  readonly quotaRows: QuotaRows
+}
+
+export async function openTenants({ dataDirectory, tenants }: Config): Promise<Tenants> {
+  const quotaMemory = makeQuotaMemory()
+  const quotaTable = new QuotaTable(quotaMemory, systemClock)
+  const quotaRows = new QuotaRows(quotaTable)
   const database = await openSqlite<DirectorySchema>(dataDirectory, 'directory.sqlite')
-  return await openDirectory(database, { clock: systemClock, random: systemRandom, fileTenants: tenants })
+  const options = { clock: systemClock, random: systemRandom, fileTenants: tenants, quotaRows }
+  return { directory: await openDirectory(database, options), quotaMemory, quotaTable, quotaRows }
 }

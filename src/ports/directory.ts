@@ -143,6 +143,11 @@ export interface DirectorySnapshot {
   readonly preparing: readonly PreparingTenant[]
 }
 
+/** Whose quota: the tenant's as a whole, or of one credential that is good for something. */
+export type QuotaOwner =
+  | { readonly kind: 'tenant'; readonly id?: undefined }
+  | { readonly kind: 'key' | 'login'; readonly id: string }
+
 /** Where what is used of it is counted, and how much there may be. The row stays the same while the process lives and there is a quota. */
 export interface IntakeQuota {
   readonly row: number
@@ -296,6 +301,11 @@ export interface Directory {
   /** The name stays: messages carry it. */
   changeStream(tenantId: string, streamId: string, change: Partial<Omit<NewStream, 'name'>>): Promise<Stream>
   removeStream(tenantId: string, streamId: string): Promise<Withdrawal<Stream>>
+
+  /** All 0 when there is none. */
+  getQuota(tenantId: string, owner: QuotaOwner): Promise<QuotaLimits>
+  /** In the place of the one before; what is left out has no limit. Of a credential it ends with the credential. `quotas_too_many`. */
+  setQuota(tenantId: string, owner: QuotaOwner, limits: Partial<QuotaLimits>): Promise<QuotaLimits>
 
   /** To whom tenants send nothing. */
   readonly suppressions: SuppressionList

@@ -22,9 +22,10 @@ const decreaseEveryMs = 10 * secondMs
 const patienceMs = 10
 const silenceMs = 50
 
-/** What a tenant's waiting recipients take on disk. */
+/** What a tenant's waiting recipients take on disk, and how many they are. */
 export interface TenantUse {
   bytes: number
+  recipients: number
 }
 
 export interface Flow {

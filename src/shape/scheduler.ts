@@ -247,7 +247,9 @@ export class Scheduler {
   #pin(slot: number): void {
     const { slots } = this
     const bytes = slots.bytes[slot] as number
-    this.#useAt(slot).bytes += bytes
+    const use = this.#useAt(slot)
+    use.bytes += bytes
+    use.recipients += 1
     this.#pins.add(slots.place[slot] as number, slots.span[slot] as number, bytes)
   }
 
@@ -258,7 +260,9 @@ export class Scheduler {
   #unpin(slot: number): void {
     const { slots } = this
     const bytes = slots.bytes[slot] as number
-    this.#useAt(slot).bytes -= bytes
+    const use = this.#useAt(slot)
+    use.bytes -= bytes
+    use.recipients -= 1
     this.#pins.remove(slots.place[slot] as number, slots.span[slot] as number, bytes)
   }
 
@@ -288,7 +292,7 @@ export class Scheduler {
 
   #useOf(tenant: string): TenantUse {
     let use = this.tenants.get(tenant)
-    if (use === undefined) this.tenants.set(tenant, (use = { bytes: 0 }))
+    if (use === undefined) this.tenants.set(tenant, (use = { bytes: 0, recipients: 0 }))
     return use
   }
 

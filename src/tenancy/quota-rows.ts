@@ -30,7 +30,7 @@ interface Entry {
   settled: boolean
 }
 
-/** In the place of a credential. */
+/** In the place of a credential: the tenant as a whole. */
 const whole = ''
 
 export class QuotaRows {
@@ -46,16 +46,16 @@ export class QuotaRows {
     this.#table = table
   }
 
-  /** The row that it has, or a new one. Throws `quotas_too_many`. */
-  give(tenant: string, credentialId: string | null, limits: QuotaLimits): number {
+  /** The row that it has, or a new one; '' is the tenant as a whole. Throws `quotas_too_many`. */
+  give(tenant: string, credentialId: string, limits: QuotaLimits): number {
     const own = this.#entries.get(tenant) ?? new Map<string, Entry>()
-    const known = own.get(credentialId ?? whole)
+    const known = own.get(credentialId)
     if (known !== undefined) {
       known.limits = limits
       return known.row
     }
     const row = this.#free.shift() ?? this.#newRow()
-    own.set(credentialId ?? whole, { row, limits, settled: false })
+    own.set(credentialId, { row, limits, settled: false })
     this.#entries.set(tenant, own)
     return row
   }

@@ -229,9 +229,9 @@ test('a tenant over its spool quota is refused, with what it has and may have', 
 test('limit directory.quotas: as many rows as there may be, and one more is refused with the cure; a row that is free is given again', () => {
   const clock = new VirtualClock(startMs)
   const rows = new QuotaRows(new QuotaTable(makeQuotaMemory(), clock))
-  for (let n = 0; n < quotasMax.value; n++) assert.equal(rows.give(`t${n}`, null, noLimits), n)
-  assert.throws(() => rows.give('one more', null, noLimits), { code: 'quotas_too_many', cure: /nobody needs/ })
-  assert.equal(rows.give('t7', null, noLimits), 7)
+  for (let n = 0; n < quotasMax.value; n++) assert.equal(rows.give(`t${n}`, '', noLimits), n)
+  assert.throws(() => rows.give('one more', '', noLimits), { code: 'quotas_too_many', cure: /nobody needs/ })
+  assert.equal(rows.give('t7', '', noLimits), 7)
   const gone: IntakeTenant = {
     id: 't7',
     name: '',
@@ -243,7 +243,7 @@ test('limit directory.quotas: as many rows as there may be, and one more is refu
     streams: [],
   }
   rows.settle(gone, true)
-  assert.equal(rows.give('one more', null, noLimits), 7)
+  assert.equal(rows.give('one more', '', noLimits), 7)
 })
 
 test('however it is taken and given back while the clock goes on, a window never has more than its limit', () => {

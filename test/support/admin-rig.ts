@@ -44,6 +44,7 @@ export async function adminRig(
   const { sandboxCredentials } = options
   const directory = createDirectoryView({
     directory: rig.directory,
+    quotaRows: rig.quotaRows,
     dns: {
       txt: async (name) => {
         const known = txt.get(name)

@@ -14,7 +14,7 @@ export interface ApiTenant {
 export const apiSender = 'orders@shop.example'
 
 export async function makeApiTenant(config: Config): Promise<ApiTenant> {
-  const directory = await openTenants(config)
+  const { directory } = await openTenants(config)
   try {
     const { id } = await directory.createTenant('shop')
     const domain = await directory.addDomain(id, { domain: 'shop.example' })

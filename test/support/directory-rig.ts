@@ -10,12 +10,15 @@ import type { TenantConfig } from '../../src/config/compiled.ts'
 import { VirtualClock } from '../../src/kernel/clock.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
 import type { Directory } from '../../src/ports/directory.ts'
+import { makeQuotaMemory, QuotaRows, QuotaTable } from '../../src/tenancy/tenancy.ts'
 import { type DirectorySchema, openDirectory } from '../../src/tenancy/directory/directory.ts'
 
 export interface DirectoryRig {
   readonly folder: string
   readonly directory: Directory
   readonly clock: VirtualClock
+  readonly quotaRows: QuotaRows
+  readonly quotaTable: QuotaTable
   readonly db: Kysely<DirectorySchema>
   /** Closes it, and opens another on the same file. */
   reopen(): Promise<DirectoryRig>
@@ -38,13 +41,15 @@ export async function directoryRig(
   const random = seededRandom(7)
   const open = async (): Promise<DirectoryRig> => {
     const db = await openSqlite<DirectorySchema>(folder, 'directory.db')
-    const directory = await openDirectory(db, { clock, random, fileTenants, makePrivateKey })
+    const quotaTable = new QuotaTable(makeQuotaMemory(), clock)
+    const quotaRows = new QuotaRows(quotaTable)
+    const directory = await openDirectory(db, { clock, random, fileTenants, quotaRows, makePrivateKey })
     t.after(() => directory.close())
     const reopen = async (): Promise<DirectoryRig> => {
       await directory.close()
       return await open()
     }
-    return { folder, directory, clock, db, reopen }
+    return { folder, directory, clock, quotaRows, quotaTable, db, reopen }
   }
   return await open()
 }

@@ -39,7 +39,7 @@ export function quotaRig(clock: Clock, own: Partial<QuotaLimits>, key?: Partial<
 export function quotaTenant(rows: QuotaRows, own: Partial<QuotaLimits>, key?: Partial<QuotaLimits>): IntakeTenant {
   const ownLimits = { ...noLimits, ...own }
   const keyLimits = { ...noLimits, ...key }
-  const quota = { row: rows.give('acme', null, ownLimits), limits: ownLimits }
+  const quota = { row: rows.give('acme', '', ownLimits), limits: ownLimits }
   const ofKey = key === undefined ? {} : { quota: { row: rows.give('acme', 'k1', keyLimits), limits: keyLimits } }
   return {
     id: 'acme',

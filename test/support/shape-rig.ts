@@ -208,6 +208,8 @@ export class ShapeRig {
   check(): void {
     const { slots, sites } = this.scheduler
     assert.equal(slots.live, this.live, 'what came in and has not ended is live, once')
+    const waiting = [...this.scheduler.tenants.values()].reduce((sum, { recipients }) => sum + recipients, 0)
+    assert.equal(waiting, this.live, 'and is counted for its tenant')
     const inFlight = this.grants.flatMap((grant) => [...grant.slots])
     assert.equal(new Set(inFlight).size, inFlight.length, 'nothing is granted twice')
     for (const slot of inFlight) assert.equal(slots.state[slot], slotStates.inFlight)

@@ -5,7 +5,7 @@ import { printable, type CliContext } from './context.ts'
 import { tell, withEngineOptions, type EngineFlags } from './engine-client.ts'
 import { several } from './flags.ts'
 import { table } from './table.ts'
-import { pathOf } from './tenant-commands.ts'
+import { pathOf } from './tenant-path.ts'
 
 interface NewKeyFlags extends EngineFlags {
   readonly scope?: readonly string[]

@@ -4,7 +4,7 @@ import type { DomainReportWire, DomainWire } from '../directory-wire.ts'
 import { printable, type CliContext } from './context.ts'
 import { tell, withEngineOptions, type EngineFlags, type EngineRequest } from './engine-client.ts'
 import { table } from './table.ts'
-import { pathOf } from './tenant-commands.ts'
+import { pathOf } from './tenant-path.ts'
 
 interface AddFlags extends EngineFlags {
   readonly subdomains?: boolean

@@ -41,7 +41,7 @@ export async function tell<T>(
 
 /** What a command has the engine do. */
 export interface EngineRequest {
-  readonly method?: 'POST' | 'PATCH' | 'DELETE'
+  readonly method?: 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   /** Sent as JSON. */
   readonly body?: unknown

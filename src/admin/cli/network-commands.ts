@@ -4,7 +4,7 @@ import type { NetworkWire } from '../directory-wire.ts'
 import { printable, type CliContext } from './context.ts'
 import { tell, withEngineOptions, type EngineFlags } from './engine-client.ts'
 import { table } from './table.ts'
-import { pathOf } from './tenant-commands.ts'
+import { pathOf } from './tenant-path.ts'
 
 export function registerNetwork(program: Command, context: CliContext): void {
   const network = program.command('network').description('where a tenant sends from by SMTP without a password')

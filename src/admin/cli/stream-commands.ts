@@ -5,7 +5,7 @@ import type { SenderWire, StreamWire } from '../directory-wire.ts'
 import { printable, type CliContext } from './context.ts'
 import { tell, withEngineOptions, type EngineFlags } from './engine-client.ts'
 import { table } from './table.ts'
-import { pathOf } from './tenant-commands.ts'
+import { pathOf } from './tenant-path.ts'
 
 export function registerSenderAndStream(program: Command, context: CliContext): void {
   registerSender(program.command('sender').description('single addresses that a tenant may send as'), context)

@@ -3,13 +3,9 @@ import type { Command } from 'commander'
 import type { TenantWire } from '../directory-wire.ts'
 import type { CliContext } from './context.ts'
 import { tell, withEngineOptions, type EngineFlags } from './engine-client.ts'
+import { registerQuota } from './quota-command.ts'
 import { table } from './table.ts'
-
-const tenantsPath = '/api/v1/admin/tenants'
-
-/** `tenant` is an id or a name. */
-export const pathOf = (tenant: string, ...parts: readonly string[]): string =>
-  [tenantsPath, ...[tenant, ...parts].map(encodeURIComponent)].join('/')
+import { pathOf, tenantsPath } from './tenant-path.ts'
 
 interface ListFlags extends EngineFlags {
   readonly after?: string
@@ -48,6 +44,7 @@ export function registerTenant(program: Command, context: CliContext): void {
       await tell<TenantWire>(context, flags, request, describe)
     },
   )
+  registerQuota(tenant, context)
   for (const [verb, description] of [
     ['suspend', 'its keys, logins and networks open nothing until it is resumed; mail that it handed over goes on'],
     ['resume', 'its keys, logins and networks are good again'],

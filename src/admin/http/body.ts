@@ -49,6 +49,12 @@ export class Fields {
     return this.#read(name, 'true or false', (value) => typeof value === 'boolean')
   }
 
+  /** Null: as if it were left out. */
+  number(name: string): number | undefined {
+    if (this.#values.get(name) === null) return undefined
+    return this.#read(name, 'a number', (value) => typeof value === 'number')
+  }
+
   object(name: string): Readonly<Record<string, unknown>> | undefined {
     const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
       typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -7,6 +7,7 @@ import { json as wireJson } from './json.ts'
 import { metricsContentType, renderMetrics } from './metrics.ts'
 import { problem } from './problem.ts'
 import { readLimit } from './query.ts'
+import { registerQuotaRoutes } from './quota-routes.ts'
 import { registerCredentialRoutes, registerNetworkRoutes, registerTenantRoutes } from './tenant-routes.ts'
 
 const pageDefault = 50
@@ -57,6 +58,7 @@ function registerDirectoryRoutes(app: FastifyInstance, directory: DirectoryView)
   registerDomainRoutes(app, directory)
   registerSenderRoutes(app, directory)
   registerStreamRoutes(app, directory)
+  registerQuotaRoutes(app, directory)
 }
 
 function registerSandboxRoutes(app: FastifyInstance, store: SandboxStoreView): void {

@@ -11,12 +11,18 @@ import { systemRandom } from '../../kernel/random.ts'
 import { dayMs, minuteMs } from '../../kernel/units.ts'
 import type { DirectoryChange } from '../../ports/directory.ts'
 import { InvalidValue } from '../../ports/directory.ts'
+import { makeQuotaMemory, QuotaRows, QuotaTable } from '../tenancy.ts'
 import { type DirectorySchema, openDirectory } from './directory.ts'
 import { makeRsaKey } from './domain-keys.ts'
 import { linkPauseMs } from './limits.ts'
 import { migrate, type Migration, migrations } from './migrations.ts'
 
-const plain = { clock: new VirtualClock(), random: systemRandom, fileTenants: [] }
+const plain = {
+  clock: new VirtualClock(),
+  random: systemRandom,
+  fileTenants: [],
+  quotaRows: new QuotaRows(new QuotaTable(makeQuotaMemory(1), new VirtualClock())),
+}
 
 test('what was made is there after a restart, and no secret is on disk', async (t) => {
   const rig = await directoryRig(t)

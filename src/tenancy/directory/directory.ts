@@ -17,6 +17,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
 import { uuidV7 } from '../../kernel/ids.ts'
 import type { Random } from '../../kernel/random.ts'
+import type { QuotaLimits } from '../../ports/quotas.ts'
 import type {
   ApiKey,
   Directory,
@@ -26,6 +27,7 @@ import type {
   NewKey,
   NewLogin,
   NewStream,
+  QuotaOwner,
   SendingDomain,
   SmtpLogin,
   SourceNetwork,
@@ -42,6 +44,8 @@ import { changesWaitingMax, domainKeysInMakingMax, pageTenantsMax } from './limi
 import { createLogin, listLogins, revokeLogin } from './logins.ts'
 import { migrate } from './migrations.ts'
 import { addNetwork, listNetworks, removeNetwork } from './networks.ts'
+import type { QuotaRows } from '../quota-rows.ts'
+import { getQuota, setQuota } from './quotas.ts'
 import type { DirectoryDatabase } from './schema.ts'
 import { addSender, confirmSender, listSenders, removeSender, tenantOfLink } from './senders.ts'
 import { loadParts, type TenantParts } from './snapshot.ts'
@@ -57,6 +61,8 @@ export interface DirectoryOptions {
   readonly random: Random
   /** Those of the configuration file: their names and users are taken. */
   readonly fileTenants: readonly TenantConfig[]
+  /** Where what is used of quotas is counted. */
+  readonly quotaRows: QuotaRows
   /** Default makeRsaKey. */
   readonly makePrivateKey?: MakePrivateKey
 }
@@ -66,7 +72,7 @@ export async function openDirectory(db: DirectoryDatabase, options: DirectoryOpt
   try {
     await migrate(db, options.clock)
     const secret = await domainSecret(db, options.random)
-    return new SqlDirectory(db, options, secret, await loadParts(db, null))
+    return new SqlDirectory(db, options, secret, await loadParts(db, null, options.quotaRows))
   } catch (error) {
     await db.destroy()
     throw error
@@ -100,6 +106,7 @@ class SqlDirectory implements Directory {
   readonly #fileUsers: ReadonlySet<string>
   readonly #domainSecret: string
   readonly #parts: Map<string, TenantParts>
+  readonly #quotaRows: QuotaRows
   readonly #listeners = new Set<Listener>()
   #snapshot: DirectorySnapshot | null = null
   #version = 1
@@ -121,6 +128,9 @@ class SqlDirectory implements Directory {
     const { clock } = options
     const inTurn = <T>(work: () => Promise<T>): Promise<T> => this.#inTurn(work)
     this.suppressions = new SqlSuppressions({ db, clock, fileNames: this.#fileNames, inTurn })
+    this.#quotaRows = options.quotaRows
+    // No thread works by an earlier one.
+    for (const { intake } of parts.values()) this.#quotaRows.settle(intake, true)
   }
 
   get version(): number {
@@ -270,6 +280,15 @@ class SqlDirectory implements Directory {
     return this.#withdraw(tenantId, (change) => removeStream(change, streamId))
   }
 
+  async getQuota(tenantId: string, owner: QuotaOwner): Promise<QuotaLimits> {
+    await tenantRow(this.#db, tenantId)
+    return await getQuota(this.#db, tenantId, owner)
+  }
+
+  setQuota(tenantId: string, owner: QuotaOwner, limits: Partial<QuotaLimits>): Promise<QuotaLimits> {
+    return this.#changeOf(tenantId, (change) => setQuota(change, owner, limits))
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -333,7 +352,7 @@ class SqlDirectory implements Directory {
     const { result, parts } = await this.#db.transaction().execute(async (trx) => {
       const nowMs = this.#clock.nowMs()
       const done = await work({ trx, tenantId, nowMs, random: this.#random, newId: () => this.#newId() })
-      return { result: done, parts: (await loadParts(trx, tenantId)).get(tenantId) as TenantParts }
+      return { result: done, parts: (await loadParts(trx, tenantId, this.#quotaRows)).get(tenantId) as TenantParts }
     })
     this.#parts.set(tenantId, parts)
     this.#snapshot = null
@@ -346,6 +365,7 @@ class SqlDirectory implements Directory {
   async #announce(change: DirectoryChange): Promise<void> {
     const heard = await Promise.allSettled([...this.#listeners].map(async (listener) => await listener(change)))
     const failure = heard.find((outcome) => outcome.status === 'rejected')
+    this.#quotaRows.settle(change.intake, failure === undefined)
     if (failure === undefined) return
     const cure = 'It is on disk. Restart posthaste if it does not take effect.'
     const message = `the change is kept, but not everything has taken it: ${String(failure.reason)}`

@@ -50,7 +50,22 @@ export const migrations: readonly Migration[] = [
   { name: 'DKIM keys of sending domains', up: domainKeys },
   { name: 'networks that tenants are recognised by', up: sourceNetworks },
   { name: 'addresses that nothing is sent to', up: suppressions },
+  { name: 'quotas of tenants, keys and logins', up: quotas },
 ]
+
+async function quotas({ schema }: DirectoryTransaction): Promise<void> {
+  await schema
+    .createTable('quotas')
+    .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
+    .addColumn('credential_id', 'text', (column) => column.notNull())
+    .addColumn('messages_per_second', 'bigint', (column) => column.notNull())
+    .addColumn('messages_per_day', 'bigint', (column) => column.notNull())
+    .addColumn('messages_per_month', 'bigint', (column) => column.notNull())
+    .addColumn('spool_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('spool_recipients', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('quotas_of_owner', ['tenant_id', 'credential_id'])
+    .execute()
+}
 
 async function suppressions({ schema }: DirectoryTransaction): Promise<void> {
   await schema

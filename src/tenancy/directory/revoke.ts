@@ -20,6 +20,7 @@ export async function revoke(change: Change, table: Revocable, what: string, id:
     .where('tenant_id', '=', tenantId)
     .where('id', '=', id)
     .execute()
+  await trx.deleteFrom('quotas').where('tenant_id', '=', tenantId).where('credential_id', '=', id).execute()
   const old = await mine
     .where('revoked_ms', 'is not', null)
     .orderBy('revoked_ms', 'desc')

@@ -8,7 +8,8 @@
  *            ├─ sending_domains     a verified name is there once, a claimed one as often as claimed
  *            │  └─ domain_keys      DKIM keys: one retired, one that signs, one that waits for its record
  *            ├─ verified_senders
- *            └─ streams
+ *            ├─ streams
+ *            └─ quotas              of the tenant as a whole, of a key, of a login; only those that limit something
  *   suppressions                    whom a tenant sends nothing; a tenant of the configuration file has them, too
  *   suppression_counts              how many each has
  *   settings                        the secret that makes the records of domains
@@ -28,6 +29,7 @@ export interface DirectorySchema {
   streams: StreamRow
   suppressions: SuppressionRow
   suppression_counts: { tenant: string; entries: number }
+  quotas: QuotaRow
 }
 
 export type DirectoryDatabase = Kysely<DirectorySchema>
@@ -126,4 +128,16 @@ export interface SuppressionRow {
   message_id: string
   created_ms: number
   created_by: string
+}
+
+/** 0: no limit. */
+export interface QuotaRow {
+  tenant_id: string
+  /** Of a key or login; '' of the tenant as a whole. */
+  credential_id: string
+  messages_per_second: number
+  messages_per_day: number
+  messages_per_month: number
+  spool_bytes: number
+  spool_recipients: number
 }

@@ -2,6 +2,7 @@
 import type { MailClass } from '../../model/submission.ts'
 import type {
   IntakeKey,
+  IntakeQuota,
   IntakeLogin,
   IntakeTenant,
   OwnDomain,
@@ -17,9 +18,12 @@ import type {
   KeyRow,
   LoginRow,
   NetworkRow,
+  QuotaRow,
   StreamRow,
   TenantRow,
 } from './schema.ts'
+import type { QuotaRows } from '../quota-rows.ts'
+import { limitsOf, whole } from './quotas.ts'
 import { defaultsOf } from './stream-defaults.ts'
 
 export interface TenantParts {
@@ -27,10 +31,11 @@ export interface TenantParts {
   readonly preparing: PreparingTenant
 }
 
-/** By tenant's id, in order of creation; of one tenant, or of all. */
+/** By tenant's id, in order of creation; of one tenant, or of all. Throws `quotas_too_many`. */
 export async function loadParts(
   db: DirectoryDatabase | DirectoryTransaction,
   tenantId: string | null,
+  rows: QuotaRows,
 ): Promise<Map<string, TenantParts>> {
   const one = tenantId ?? ''
   const all = tenantId === null
@@ -82,6 +87,11 @@ export async function loadParts(
     .$if(!all, (query) => query.where('tenant_id', '=', one))
     .orderBy('id')
     .execute()
+  const quotas = await db
+    .selectFrom('quotas')
+    .selectAll()
+    .$if(!all, (query) => query.where('tenant_id', '=', one))
+    .execute()
   const list = sharedLists()
   const keyOf = new Map(signing.map((key) => [key.domain_id, key]))
   const of = {
@@ -91,8 +101,9 @@ export async function loadParts(
     domains: byTenant(domains, (row): SigningDomain => signingDomain(row, keyOf.get(row.id))),
     senders: byTenant(senders, ({ address }) => address),
     streams: byTenant(streams, (row) => row),
+    quotas: byTenant(quotas, (row) => row),
   }
-  return new Map(tenants.map((tenant) => [tenant.id, partsOf(tenant, of)]))
+  return new Map(tenants.map((tenant) => [tenant.id, partsOf(tenant, of, rows)]))
 }
 
 interface Grouped {
@@ -102,10 +113,16 @@ interface Grouped {
   readonly domains: ReadonlyMap<string, SigningDomain[]>
   readonly senders: ReadonlyMap<string, string[]>
   readonly streams: ReadonlyMap<string, StreamRow[]>
+  readonly quotas: ReadonlyMap<string, QuotaRow[]>
 }
 
-function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped): TenantParts {
+function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped, rows: QuotaRows): TenantParts {
   const suspended = suspended_ms !== null
+  const quotas = new Map((of.quotas.get(id) ?? []).map((row) => [row.credential_id, limitsOf(row)]))
+  const withQuota = <T extends object>(thing: T, credentialId: string): T & { readonly quota?: IntakeQuota } => {
+    const limits = quotas.get(credentialId)
+    return limits === undefined ? thing : { ...thing, quota: { row: rows.give(id, credentialId, limits), limits } }
+  }
   const domains = of.domains.get(id) ?? []
   const streams = (of.streams.get(id) ?? []).map((row) => ({
     name: row.name,
@@ -114,10 +131,9 @@ function partsOf({ id, name, suspended_ms }: TenantRow, of: Grouped): TenantPart
   }))
   return {
     intake: {
-      id,
-      name,
-      keys: suspended ? [] : (of.keys.get(id) ?? []),
-      logins: suspended ? [] : (of.logins.get(id) ?? []),
+      ...withQuota({ id, name }, whole),
+      keys: suspended ? [] : (of.keys.get(id) ?? []).map((key) => withQuota(key, key.id)),
+      logins: suspended ? [] : (of.logins.get(id) ?? []).map((login) => withQuota(login, login.id)),
       networks: suspended ? [] : (of.networks.get(id) ?? []),
       // Whoever recognises clients has no use for a key.
       domains: domains.map(({ domain, subdomains }): OwnDomain => ({ domain, subdomains })),
