@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { type QuotaRig, quotaRig, quotaTenant, noLimits } from '../../test/support/quota-rig.ts'
+import type { RacerData } from '../../test/support/quota-racer.ts'
 import { VirtualClock } from '../kernel/clock.ts'
 import { dayMs, hourMs, secondMs } from '../kernel/units.ts'
 import type { IntakeTenant } from '../ports/directory.ts'
@@ -290,23 +291,46 @@ test('however it is taken and given back while the clock goes on, a window never
   fc.assert(property, { numRuns: 300 })
 })
 
-test('threads that race for one row take exactly what there is', async () => {
-  const limit = 20_000
-  const memory = makeQuotaMemory(2)
+/** Three threads with a key each; what they kept together, and what the table says of the tenant's and of the keys' days. */
+async function race(own: number, ofKey: number): Promise<{ kept: number; counted: number; ofKeys: number }> {
   const clock = new VirtualClock(startMs)
+  const memory = makeQuotaMemory(4)
   const table = new QuotaTable(memory, clock)
-  table.load(
-    { row: 0, generation: 0 },
-    { day: Math.floor(startMs / dayMs), dayMessages: 0, month: 0, monthMessages: 0 },
-  )
+  const limits = { ...noLimits, messagesPerDay: ofKey }
+  const keys = [1, 2, 3].map((row) => ({
+    id: `k${row}`,
+    sha256: '',
+    scopes: [],
+    networks: [],
+    expiresMs: null,
+    ...(ofKey > 0 && { quota: { row, limits } }),
+  }))
+  const quota = { row: 0, limits: { ...noLimits, messagesPerDay: own } }
+  const nothing = { logins: [], networks: [], domains: [], senders: [], streams: [] }
+  const tenant: IntakeTenant = { id: 'acme', name: 'acme', quota, keys, ...nothing }
+  const usage = { day: windowOf('day').numberAt(startMs), dayMessages: 0, month: 677, monthMessages: 0 }
+  for (let row = 0; row < table.rows; row++) table.load({ row, generation: 0 }, usage)
   const source = new URL('../../test/support/quota-racer.ts', import.meta.url)
-  const racers = Array.from({ length: 3 }, () => new Worker(source, { workerData: { memory, startMs, limit } }))
-  const taken = await Promise.all(
-    racers.map((racer) => new Promise<number>((resolve, reject) => racer.on('message', resolve).on('error', reject))),
+  const kept = await Promise.all(
+    keys.map(({ id: key }) => {
+      const workerData: RacerData = { memory, nowMs: startMs, tenant, key }
+      const racer = new Worker(source, { workerData })
+      return new Promise<number>((resolve, reject) => racer.on('message', resolve).on('error', reject))
+    }),
   )
-  assert.equal(
-    taken.reduce((sum, one) => sum + one, 0),
-    limit,
-  )
-  assert.equal(table.count(0, windowOf('day')), limit)
+  const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0)
+  const day = windowOf('day')
+  const ofKeys = sum(keys.map((_, index) => table.count(index + 1, day) ?? 0))
+  return { kept: sum(kept), counted: table.count(0, day) ?? 0, ofKeys }
+}
+
+test('threads that race for one quota take exactly what there is', async () => {
+  const { kept, counted } = await race(20_000, 0)
+  assert.deepEqual([kept, counted], [20_000, 20_000])
+})
+
+test('threads that race for a tenant’s quota and have one each never go beyond either, and nothing is lost in between', async () => {
+  const { kept, counted, ofKeys } = await race(20_000, 6_000)
+  assert.ok(kept <= 18_000 && kept > 0, `${kept}`)
+  assert.deepEqual([counted, ofKeys], [kept, kept])
 })

@@ -152,7 +152,10 @@ export class QuotaTable {
     return Number(Atomics.load(this.#words, row * wordsPerRow + spoolRecipientsColumn))
   }
 
-  /** What the logs tell, where nothing is known; a row that was loaded already, or has another owner now, is left as it is. */
+  /**
+   * What the logs tell, where nothing is known; a row that was loaded already, or has another owner now, is left as it is. Called by the thread that
+   * forgets rows, or one might come to be another's in between.
+   */
   load({ row, generation }: RowPlace, usage: Usage): void {
     if (this.#generation(row) !== generation) return
     for (const [window, number, messages] of [

@@ -7,7 +7,8 @@ import { goodMessage, type SmtpRig, startRig } from '../../../test/support/smtp-
 import { VirtualClock } from '../../kernel/clock.ts'
 import { failures } from '../../model/failures.ts'
 import type { Clients } from '../../ports/clients.ts'
-import type { QuotaLimits } from '../../ports/quotas.ts'
+import type { MessageStore } from '../../ports/message-store.ts'
+import { isQuotaRefusal, type QuotaLimits } from '../../ports/quotas.ts'
 
 const ask = async (client: SmtpClient, line: string): Promise<string> => (await client.command(line)).lines.join()
 const acme = { tenant: 'acme', how: 'network' }
@@ -18,7 +19,7 @@ interface Door extends QuotaRig {
   readonly open: () => Promise<SmtpClient>
 }
 
-async function door(t: TestContext, limits: Partial<QuotaLimits>): Promise<Door> {
+async function door(t: TestContext, limits: Partial<QuotaLimits>, store?: MessageStore): Promise<Door> {
   const quotas = quotaRig(new VirtualClock(), limits)
   const clients: Clients = {
     knowsNetwork: () => true,
@@ -29,7 +30,7 @@ async function door(t: TestContext, limits: Partial<QuotaLimits>): Promise<Door>
     stream: () => null,
     maySendAs: () => true,
   }
-  const rig = await startRig(t, { clients, quotas: quotas.quotas })
+  const rig = await startRig(t, { clients, quotas: quotas.quotas, ...(store && { store }) })
   const open = async (): Promise<SmtpClient> => {
     const client = await rig.hello()
     assert.match(await ask(client, 'MAIL FROM:<ann@example.test>'), /^250 /)
@@ -107,4 +108,28 @@ test('a tenant whose mail fills its spool quota is refused alone', async (t) => 
   assert.match(await ask(client, 'RCPT TO:<a@x.test>'), /^452 4\.7\.1 the spool quota of this tenant is 5 recipients/)
   table.setWaiting(0, 1, 4)
   assert.match(await ask(client, 'RCPT TO:<a@x.test>'), /^250 /)
+})
+
+test('a message with a key of idempotency that was refused for a quota may be sent again under the key', async (t) => {
+  const released: number[] = []
+  const store: MessageStore = {
+    claim: async () => ({ kind: 'new', claim: 7 }),
+    release: (claim) => void released.push(claim),
+    find: () => assert.fail('intake does not ask that'),
+    list: () => assert.fail('intake does not ask that'),
+  }
+  const { rig, open, load, quotas, rows } = await door(t, { messagesPerDay: 2 }, store)
+  load()
+  const client = await open()
+  await ask(client, 'RCPT TO:<a@x.test>')
+  await ask(client, 'DATA')
+  const others = quotas.take(acme, 2)
+  assert.ok(!isQuotaRefusal(others))
+  const content = `X-Posthaste-Idempotency-Key: one\r\n${goodMessage}.`
+  assert.match(await ask(client, content), /^452 4\.7\.1 /)
+  assert.deepEqual([released, rig.spool.committed.length, rig.spool.open], [[7], 0, 0])
+  quotas.giveBack(others)
+  for (const line of ['MAIL FROM:<ann@example.test>', 'RCPT TO:<a@x.test>', 'DATA']) await ask(client, line)
+  assert.match(await ask(client, content), /^250 /)
+  assert.deepEqual([released, rows.use('acme', null)?.dayMessages], [[7, 7], 1])
 })
