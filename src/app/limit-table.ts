@@ -123,6 +123,7 @@ function memory(config: Config): LimitTotal {
       part('DNS questions over TCP', dnsLimits.questionsInFlightMax.value, 64 * KiB),
       part('hosts remembered', 4 * deliverLimits.hostsRememberedMax.value, 150),
       part('TLS sessions', deliverLimits.tlsSessionsMax.value, 3 * KiB),
+      part('quotas: what has been sent', tenancyLimits.quotasMax.value, 64),
       part('DKIM keys of tenants, ready to sign', signLimits.parsedKeysMax.value, 5 * KiB),
       part('buffers kept for messages', 1, composeLimits.pooledBytesMax.value),
       part('message store: pages of day files', eventsLimits.filesOpenMax.value, eventsLimits.cacheBytesMax.value),
