@@ -66,6 +66,18 @@ test('the same text again and again takes one slot, and what was removed is gone
   assert.deepEqual([size, memory.byteLength], [0, newSet().memory.byteLength])
 })
 
+test('it doubles when it grows', () => {
+  let set = newSet()
+  for (let n = 0; n < 10_000; n++) {
+    if (set.full) {
+      const { byteLength } = set.memory
+      set = set.grown()
+      assert.equal(set.memory.byteLength - 32, (byteLength - 32) * 2)
+    }
+    set.add(String(n))
+  }
+})
+
 test('a set of a million takes 26 to 51 bytes each', () => {
   for (const entries of [600_000, 1_000_000, 1_300_000]) {
     const each = makeSetMemory(entries, seededRandom(1)).byteLength / entries

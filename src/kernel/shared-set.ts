@@ -86,10 +86,10 @@ export class SharedSet {
     return true
   }
 
-  /** With the same entries, and room for as many again. Nobody writes meanwhile. */
+  /** With the same entries, and room for half as many again at least. Nobody writes meanwhile. */
   grown(): SharedSet {
     const words = this.#words
-    const larger = new SharedSet(memoryFor(this.size * 2, words.subarray(header.key, header.key + 4)))
+    const larger = new SharedSet(memoryFor(this.size * 1.5, words.subarray(header.key, header.key + 4)))
     for (let at: number = header.words; at < words.length; at += slotWords) {
       const h0 = words[at] as number
       if (h0 === empty || h0 === removed) continue
