@@ -58,6 +58,7 @@ export function createDirectoryView(options: DirectoryViewOptions): DirectoryVie
     getQuota: (tenant, owner) => directory.getQuota(tenant, owner),
     setQuota: (tenant, owner, limits) => directory.setQuota(tenant, owner, limits),
     quotaUse: (tenant, credential) => options.quotaRows.use(tenant, credential),
+    suppressions: directory.suppressions,
     reportDomain: async (domain) => report(domain, hostname, await textsOf(domain, options)),
     verifyDomain: (domain) => verifyDomain(domain, options),
     addSender: (tenant, address) => addSender(tenant, address, options),

@@ -13,6 +13,7 @@ import type {
 } from '../ports/directory.ts'
 import type { QuotaLimits } from '../ports/quotas.ts'
 import type { QuotaUse } from '../tenancy/tenancy.ts'
+import type { Suppression } from '../ports/suppression-list.ts'
 import type { DomainReport } from './view.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()
@@ -136,6 +137,18 @@ export const streamWire = (stream: Stream) => ({
   class: stream.mailClass,
   defaults: defaultsWire(stream.defaults),
   created_at: time(stream.createdMs),
+})
+
+export type SuppressionWire = ReturnType<typeof suppressionWire>
+export const suppressionWire = (entry: Suppression) => ({
+  tenant: entry.tenant,
+  address: entry.address,
+  address_seen: entry.addressSeen,
+  reason: entry.reason,
+  detail: entry.detail,
+  message_id: entry.messageId === '' ? null : entry.messageId,
+  created_at: time(entry.createdMs),
+  created_by: entry.createdBy,
 })
 
 /** As it may be sent back. */

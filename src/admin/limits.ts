@@ -86,6 +86,15 @@ export const answerMsMax = limit({
   breach: 'exit code 69',
 })
 
+export const addressLineCharactersMax = limit({
+  name: 'cli.address-line',
+  value: 4 * KiB,
+  unit: 'characters of a line in a file of addresses',
+  owner: cli,
+  why: 'An address has 254, and what stands behind it in a CSV file is not looked at.',
+  breach: 'exit code 65',
+})
+
 export const benchBytesMax = limit({
   name: 'cli.bench-size',
   value: 100 * MiB,

@@ -53,6 +53,7 @@ export interface DirectoryView
     | 'removeStream'
     | 'getQuota'
     | 'setQuota'
+    | 'suppressions'
   > {
   /** Null: it has no quota, and nothing is counted. */
   quotaUse(tenantId: string, credentialId: string | null): QuotaUse | null

@@ -59,6 +59,23 @@ export function parsePath(text: string, start: number): ParsedPath {
 }
 
 /**
+ * A whole address as people write it, without brackets. One that mail from elsewhere could not reach, at an address literal or a name without a
+ * dot, is none.
+ */
+export function parseAddress(
+  text: string,
+): { readonly problem: string } | { readonly problem: null; readonly mailbox: Mailbox } {
+  const path = parsePath(`<${text}>`, 0)
+  if (path.problem !== null) return { problem: path.problem }
+  const { mailbox, end } = path
+  if (mailbox === null) return { problem: 'it is empty' }
+  if (end !== text.length + 2) return { problem: 'something follows the address' }
+  if (mailbox.literal) return { problem: 'it has no domain' }
+  if (!mailbox.domain.includes('.')) return { problem: 'the domain has no dot' }
+  return { problem: null, mailbox }
+}
+
+/**
  * Where mail for an address goes: its domain in lower-case A-labels, or the literal in its brackets; '' when there is none. A quoted
  * local part may hold an "@", a domain never does.
  */

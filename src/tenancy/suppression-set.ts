@@ -14,7 +14,7 @@ export class SuppressionSet {
     this.#set = set
   }
 
-  /** Before any other thread is started: 2 s for a million entries. */
+  /** Before any other thread is started: some 3 s for a million entries. */
   static async load(list: Pick<SuppressionList, 'each'>, random: Random): Promise<SuppressionSet> {
     const loaded = new SuppressionSet(new SharedSet(makeSetMemory(0, random)))
     await list.each((tenant, address) => loaded.#add(suppressionKey(tenant, address)))

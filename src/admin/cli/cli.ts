@@ -19,6 +19,7 @@ import { registerSpool } from './spool-command.ts'
 import { registerStart, registerVersion } from './start-command.ts'
 import { registerStatus } from './status-command.ts'
 import { registerSenderAndStream } from './stream-commands.ts'
+import { registerSuppression } from './suppression-command.ts'
 import { registerTenant } from './tenant-commands.ts'
 
 export type { CliContext, CliOptions, StartApp } from './context.ts'
@@ -35,6 +36,7 @@ const registrars: readonly CommandRegistrar[] = [
   registerNetwork,
   registerDomain,
   registerSenderAndStream,
+  registerSuppression,
   registerSandbox,
   registerSpool,
   registerConfig,

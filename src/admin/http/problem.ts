@@ -50,6 +50,7 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ['bad_limit', 400],
   ['repeated_parameter', 400],
   ['invalid_value', 422],
+  ['tenant_needed', 422],
   ['public_url_missing', 409],
   ['directory_not_heard', 500],
   ['sender_link_too_soon', 429],

@@ -8,6 +8,7 @@ import { metricsContentType, renderMetrics } from './metrics.ts'
 import { problem } from './problem.ts'
 import { readLimit } from './query.ts'
 import { registerQuotaRoutes } from './quota-routes.ts'
+import { registerSuppressionRoutes } from './suppression-routes.ts'
 import { registerCredentialRoutes, registerNetworkRoutes, registerTenantRoutes } from './tenant-routes.ts'
 
 const pageDefault = 50
@@ -59,6 +60,7 @@ function registerDirectoryRoutes(app: FastifyInstance, directory: DirectoryView)
   registerSenderRoutes(app, directory)
   registerStreamRoutes(app, directory)
   registerQuotaRoutes(app, directory)
+  registerSuppressionRoutes(app, directory)
 }
 
 function registerSandboxRoutes(app: FastifyInstance, store: SandboxStoreView): void {

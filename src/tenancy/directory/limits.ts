@@ -180,6 +180,6 @@ export const suppressionBatchMax = limit({
   value: 1_000,
   unit: 'addresses in a change or a page',
   owner,
-  why: 'Some 20 ms with the commit, for which other changes wait. After bounces the next change has the rest.',
+  why: 'Some 70 ms with the commit, for which other changes wait. After bounces the next change has the rest.',
   breach: 'invalid_value at /addresses',
 })

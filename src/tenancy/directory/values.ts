@@ -5,7 +5,7 @@ import { mailClasses, mailClassOf } from '../../model/options-of-mail.ts'
 import type { MailClass } from '../../model/submission.ts'
 import { InvalidValue, type Scope } from '../../ports/directory.ts'
 import type { QuotaLimits } from '../../ports/quotas.ts'
-import { domainName, parsePath } from '../../standards/address.ts'
+import { domainName, parseAddress } from '../../standards/address.ts'
 import { parseNetwork } from '../../standards/network.ts'
 import { labelCharactersMax, networksMax, quotaMessagesMax } from './limits.ts'
 
@@ -67,17 +67,15 @@ export function domain(pointer: string, written: string): string {
  */
 export function address(pointer: string, written: string): string {
   const text = trimmed(pointer, written)
-  const path = parsePath(`<${text}>`, 0)
-  const problem = path.problem ?? (path.end === text.length + 2 ? null : 'something follows the address')
-  const mailbox = path.problem === null ? path.mailbox : null
-  if (problem !== null || mailbox === null || mailbox.literal || !mailbox.domain.includes('.')) {
+  const read = parseAddress(text)
+  if (read.problem !== null) {
     throw new InvalidValue(
       pointer,
-      `${show(text)} is not a mail address${problem === null ? '' : `: ${problem}`}`,
+      `${show(text)} is not a mail address: ${read.problem}`,
       'Write it like ann@example.com, without a name or brackets.',
     )
   }
-  return foldAddress(mailbox.address, mailbox.domain)
+  return foldAddress(read.mailbox.address, read.mailbox.domain)
 }
 
 /** For an address that was read by parsePath, with the domain as it was understood. */
