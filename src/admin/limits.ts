@@ -103,3 +103,12 @@ export const benchBytesMax = limit({
   why: 'Each session of `bench source` holds one message.',
   breach: 'exit code 64',
 })
+
+export const tailLinesMax = limit({
+  name: 'cli.tail-lines',
+  value: 10_000,
+  unit: 'lines',
+  owner: cli,
+  why: 'They are held before the first is printed: × 600 B = 6 MB. `acct query --since` prints more.',
+  breach: 'exit code 64',
+})

@@ -20,6 +20,7 @@
 export { AccountingLog, type AccountingFigures, type AccountingOptions } from './accounting/accounting.ts'
 export { systemFiles, type AccountingFile, type AccountingFiles, type PlacedFile } from './accounting/files.ts'
 export * as accountingLimits from './accounting/limits.ts'
+export { type RotatedName, rotatedNames } from './accounting/names.ts'
 export { RefusalFile } from './accounting/refusals.ts'
 export { Claims, type ClaimsOptions, type HeldClaim } from './claims.ts'
 export * as eventsLimits from './limits.ts'

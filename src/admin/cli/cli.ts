@@ -7,6 +7,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { PosthasteError } from '../../kernel/errors.ts'
+import { registerAcct } from './acct-command.ts'
 import { registerBenchCommands } from './bench-commands.ts'
 import { registerConfig } from './config-command.ts'
 import { createContext, type CliContext, type CliOptions } from './context.ts'
@@ -39,6 +40,7 @@ const registrars: readonly CommandRegistrar[] = [
   registerSuppression,
   registerSandbox,
   registerSpool,
+  registerAcct,
   registerConfig,
   registerBenchCommands,
   registerVersion,

@@ -14,6 +14,8 @@ interface Streams {
   readonly isTTY?: boolean
   readonly columns?: number
   write(chunk: string | Uint8Array): unknown
+  /** Whoever reads it may leave: `… | head`. */
+  on?(event: 'error', listener: (error: Error) => void): unknown
 }
 
 export interface CliOptions {
@@ -26,6 +28,8 @@ export interface CliOptions {
   readonly loadApp: () => Promise<StartApp>
   /** The table of limits, which knows every folder; loaded when it is asked for. */
   readonly loadLimits: () => Promise<(config: Config) => LimitTable>
+  /** Ends what would go on for ever: for tests. Without it the process is ended. */
+  readonly ended?: AbortSignal
   /** How long the engine may take to answer. Default limits.ts. */
   readonly answerMsMax?: number
 }
