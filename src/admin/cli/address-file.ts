@@ -3,6 +3,7 @@
  * twice, so that nothing is done by a list of which a part is wrong.
  */
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { PosthasteError } from '../../kernel/errors.ts'
 import { KiB } from '../../kernel/units.ts'
 import { parseAddress } from '../../standards/address.ts'
@@ -64,6 +65,8 @@ async function* linesOf(path: string): AsyncGenerator<Line> {
 
 async function* piecesOf(path: string): AsyncGenerator<Buffer> {
   try {
+    // What is no file, such as a pipe, cannot be read a second time.
+    if (!(await stat(path)).isFile()) throw new Error('it is no file')
     let first = true
     for await (const piece of createReadStream(path, { highWaterMark: 64 * KiB })) {
       const bytes = piece as Buffer

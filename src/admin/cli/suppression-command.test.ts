@@ -123,10 +123,25 @@ test('lines without an address are named, and nothing is done', async (t) => {
   assert.match((await run('add', '--file', 'utf16.txt')).err, /is not UTF-8\n {2}Save it as UTF-8\./)
   file('cut.txt', Buffer.from('ann@example.com\nbob@example.com\xc3', 'latin1'))
   assert.equal((await run('add', '--file', 'cut.txt')).code, 65)
-  assert.equal((await run('add', '--file', 'empty-not-there.txt')).code, 74)
+  assert.equal((await run('add', '--file', 'not-there.txt')).code, 74)
+  assert.match((await run('add', '--file', '.')).err, /it is no file\n {2}Name a file that you may read/)
   file('empty.txt', '\n\n')
   assert.equal((await run('add', '--file', 'empty.txt')).code, 64)
   assert.deepEqual(await listed(), [])
+})
+
+test('a file that changes meanwhile is never taken for done', async (t) => {
+  const { run, file, directory, listed } = await world(t)
+  // Of 128 octets, so that no piece that was read ends within a line.
+  const line = (n: number): string => `${'x'.repeat(52)}${n}@${'y'.repeat(62)}.example
+`
+  file('long.txt', Array.from({ length: 5_000 }, (_, n) => line(1_000 + n)).join(''))
+  directory.suppressions.onNews(() => file('long.txt', ''))
+  const { code, err } = await run('add', '--file', 'long.txt')
+  assert.deepEqual([code, err.split('\n')[1]], [65, '  Run the command again, and leave the file alone meanwhile.'])
+  const done = Number(/now: ([\d,]+) of 5,000 addresses were added/.exec(err)?.[1]?.replace(',', ''))
+  assert.ok(done > 0 && done < 5_000)
+  assert.equal((await listed()).length, Math.min(done, 1_000))
 })
 
 test('a long list goes in batches that the admin API takes; one that is refused leaves those before it', async (t) => {

@@ -134,7 +134,12 @@ async function inBatches(
     batch.push(address)
     bytes += length
   }
-  await send()
+  if (batch.length > 0) await send()
+  if (sent === total) return
+  const message = `${flags.file} is another now: ${count(sent)} of ${count(total)} addresses were ${change.done}`
+  throw new PosthasteError('file_changed', message, 'Run the command again, and leave the file alone meanwhile.', {
+    exitCode: 65,
+  })
 }
 
 const progressEvery = 50_000
