@@ -11,6 +11,7 @@
  *   4. When the whole content was handed over and no reply came, the outcome is "uncertain": sent again later, flagged.
  *   5. A terminating dot is sent only behind content that is whole and undamaged.
  *   6. Only `outcome.ts` decides what a reply or a failure means.
+ *   7. Whom the tenant's suppression list names when the message is opened is never named to a server.
  *
  *   deliver ─┬─ idle connection of the site ──────────────┬─ dialogue.ts: prepare, envelope, content, final ─ report
  *            └─ opening.ts: resolve, connect, TLS, AUTH ──┘                                             └ idle again
