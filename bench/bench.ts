@@ -7,6 +7,7 @@ import { largeBenchmark } from './large.ts'
 import { latencyBenchmark } from './latency.ts'
 import { profileBenchmark } from './profile.ts'
 import { queueBenchmark } from './queue.ts'
+import { recordBenchmark } from './record.ts'
 import { relayBenchmark } from './relay.ts'
 import { sessionsBenchmark } from './sessions.ts'
 import { soakBenchmark } from './soak.ts'
@@ -42,6 +43,7 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
     'status',
     { what: 'latency of status questions while mail is accepted, none unknown or backwards', run: statusBenchmark },
   ],
+  ['record', { what: 'what the accounting log costs, and what a stalled disk under it does', run: recordBenchmark }],
   ['large', { what: 'memory while many clients send 50 MB each', run: largeBenchmark }],
   ['syscalls', { what: 'system calls, commits, bytes and copies per message', run: syscallsBenchmark }],
   ['sessions', { what: 'memory per idle session, and what thousands of them do to a client', run: sessionsBenchmark }],

@@ -20,6 +20,7 @@ export type {
   DirectoryView,
   DomainReport,
   EngineStatus,
+  RecordStatus,
   EngineView,
   LogStatus,
   MessageView,

@@ -128,6 +128,8 @@ export interface EngineStatus {
   }
   /** Null when nothing is kept. */
   readonly store: StoreStatus | null
+  /** Null while its thread does not tell. */
+  readonly record: RecordStatus | null
   readonly threads: readonly ThreadStatus[]
   /** Messages that are set aside, because threads died over them twice. */
   readonly setAside: number
@@ -139,6 +141,25 @@ export interface StoreStatus {
   readonly bytes: number
   /** On disk in the logs, and not in the store yet. */
   readonly behindBytes: number
+}
+
+/** What is kept beside the message store. */
+export interface RecordStatus {
+  readonly notices: {
+    /** On their way into the queue. */
+    readonly due: number
+    /** These are since the data directory was made. */
+    readonly made: number
+    readonly withheld: number
+    readonly doubleBounces: number
+  }
+  /** Null when it is not kept. */
+  readonly accounting: {
+    /** On disk in the logs, and not in the file yet. */
+    readonly behindBytes: number
+    /** Why it cannot be written now; '' when it can. */
+    readonly problem: string
+  } | null
 }
 
 export interface SiteStatus {

@@ -42,7 +42,6 @@ import { type Log, openLog } from './log.ts'
 import { startDns } from './delivery.ts'
 import { sandboxView } from './sandbox-view.ts'
 import { untilSignal } from './signals.ts'
-import { StoreClient } from './store-client.ts'
 import { Supervisor } from './supervisor.ts'
 import { openTenants } from './tenants.ts'
 import { createView } from './view.ts'
@@ -62,9 +61,8 @@ export async function startApp(options: AppOptions): Promise<number> {
   const releaseLock = takeSpoolLock(config.dataDirectory)
   const disk = openDisk(config.dataDirectory)
   makeSpoolDirectories(disk, Math.max(1, layout.intake))
-  const { directory, quotaMemory, quotaRows } = await openTenants(config)
+  const { directory, quotaMemory, quotaRows, suppressed, store, follow } = await openTenants(config, log)
   const sink = config.sandbox ? await startSink(config) : null
-  const store = new StoreClient(systemClock)
   const supervisor = new Supervisor({
     config,
     version,
@@ -73,11 +71,12 @@ export async function startApp(options: AppOptions): Promise<number> {
     sandboxSink: sink,
     directory: () => directory.snapshot(),
     quotaMemory,
+    suppressed,
     store,
     onConfirmSender: (token) =>
       confirmLink(directory, token, (error) => log.error({ error: String(error) }, 'a sender cannot be confirmed')),
   })
-  directory.onChange((change) => supervisor.takeChange(change))
+  follow(supervisor)
   const credentials = config.sandbox ? credentialsOf(directory, config, supervisor) : null
   const token = needsAdminToken(config) ? ensureAdminToken(config.dataDirectory) : config.management.token
   const view = createView({

@@ -5,8 +5,10 @@ import { invariant } from '../kernel/assert.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
 import { RingReader, RingSender } from '../kernel/shared-ring.ts'
+import { SharedSet } from '../kernel/shared-set.ts'
 import type { DeliveryReport, Grant } from '../model/grant.ts'
 import type { Site } from '../model/site.ts'
+import { SharedSuppressions } from '../ports/suppressions.ts'
 import { Channel, RecordReader } from '../spool/spool.ts'
 import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
 import type { DeliverThreadData } from './exchange.ts'
@@ -27,9 +29,11 @@ export function runDeliverThread(
   /** Grants under way, each with the one that may follow on its connection. */
   const open = new Map<number, Grant | null>()
   const channels = memory.channels.map((channel) => new Channel(channel))
+  const suppressions = new SharedSuppressions(new SharedSet(data.suppressed))
   const { deliverer, hearNews } = startDelivery({
     config,
     directory,
+    suppressions,
     records: new RecordReader(openDisk(config.dataDirectory), channels, config.spool.segmentBytes),
     dns: startDns(config, clock, random),
     hand,
@@ -76,8 +80,9 @@ export function runDeliverThread(
   return {
     figures: () => ({ deliver: { ...deliverer.connections(), counters: { ...counters } } }),
     hear(message) {
-      if (message.kind !== 'directory') return null
-      hearNews(message)
+      if (message.kind === 'suppressed') suppressions.replace(new SharedSet(message.memory))
+      else if (message.kind === 'directory') hearNews(message)
+      else return null
       return { kind: 'took', ask: message.ask }
     },
   }

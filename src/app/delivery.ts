@@ -9,6 +9,7 @@ import type { DeliveryReport, Grant } from '../model/grant.ts'
 import type { DirectorySnapshot } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
 import type { Messages } from '../ports/messages.ts'
+import type { Suppressions } from '../ports/suppressions.ts'
 import { createSigner } from '../sign/sign.ts'
 import type { RecordReader } from '../spool/spool.ts'
 import { type DirectoryNews, NewsCount } from './directory-news.ts'
@@ -17,6 +18,7 @@ import { createMessages } from './messages.ts'
 
 export interface DeliveryOptions {
   readonly directory: Pick<DirectorySnapshot, 'version' | 'preparing'>
+  readonly suppressions: Suppressions
   readonly config: Config
   readonly records: RecordReader
   readonly dns: Dns
@@ -39,7 +41,7 @@ export interface Delivery {
 }
 
 export function startDelivery(options: DeliveryOptions): Delivery {
-  const { config, records, hand, wrap, directory } = options
+  const { config, records, hand, wrap, directory, suppressions } = options
   const signer = createSigner(config.dkim)
   for (const tenant of directory.preparing) signer.put(tenant)
   const count = new NewsCount(directory.version)
@@ -51,6 +53,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
     messages: inHand(wrap === undefined ? messages : wrap(messages), hand),
     net: openNet({ loopbackOnly: config.sandbox }),
     sandbox: config.sandbox,
+    isSuppressed: (tenant, address) => suppressions.has(tenant, address),
   })
   const hearNews = (news: DirectoryNews): void => {
     if (news.preparing !== undefined && count.isNews(news)) signer.put(news.preparing)

@@ -20,6 +20,7 @@ import { clientsOf, type LiveClients, QuotaTable, TenantQuotas } from '../tenanc
 import { NewsCount } from './directory-news.ts'
 import type { FromThread, Place, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
 import { sendMail } from './outbox.ts'
+import { Refusals } from './refusals.ts'
 import { StoreClient } from './store-client.ts'
 
 export interface DoorsOptions {
@@ -39,7 +40,8 @@ export class Doors {
   readonly #clients: LiveClients
   readonly #quotas: TenantQuotas
   readonly #news: NewsCount
-  readonly #store = new StoreClient(systemClock)
+  readonly #store: StoreClient
+  readonly #refusals: Refusals
   readonly #smtpCounters = newIntakeCounters()
   readonly #httpCounters = newHttpCounters()
   #smtp: SmtpIntake | null = null
@@ -47,7 +49,9 @@ export class Doors {
 
   constructor(options: DoorsOptions) {
     this.#options = options
-    const { config, directory, quotaMemory } = options
+    const { config, directory, quotaMemory, submissions } = options
+    this.#store = new StoreClient({ clock: systemClock, send: (mail) => sendMail(submissions, mail) })
+    this.#refusals = new Refusals(this.#store, systemClock)
     this.#clients = clientsOf(config.tenants, directory, { anySender: config.sandbox, clock: systemClock })
     this.#quotas = new TenantQuotas(new QuotaTable(quotaMemory, systemClock), directory)
     this.#news = new NewsCount(directory.version)
@@ -69,7 +73,7 @@ export class Doors {
       store,
       clock: systemClock,
       counters: this.#smtpCounters,
-      log: (event: IntakeLogEvent) => log('info', 'refused', { ...event }),
+      log: (event: IntakeLogEvent) => this.#refused({ ...event }),
       reusePort,
     })
     if (store === null) return
@@ -87,7 +91,7 @@ export class Doors {
       counters: this.#httpCounters,
       log: ({ error, ...event }: HttpLogEvent) =>
         error === null
-          ? log('info', 'refused', { ...event })
+          ? this.#refused({ ...event })
           : log('error', 'a request failed', { ...event, error: error.stack }),
       reusePort,
       sandbox,
@@ -121,6 +125,11 @@ export class Doors {
       this.#quotas.put(message.intake)
     }
     return { kind: 'took', ask: message.ask }
+  }
+
+  #refused(event: Record<string, unknown>): void {
+    if (this.#options.config.accounting.enabled) this.#refusals.add(event)
+    else this.#options.log('info', 'refused', event)
   }
 
   async #send(ask: number, mail: OutgoingMail): Promise<FromThread> {

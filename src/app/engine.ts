@@ -7,10 +7,13 @@ import { createDeliverCounters } from '../deliver/deliver.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
+import { SharedSet } from '../kernel/shared-set.ts'
 import { minuteMs } from '../kernel/units.ts'
 import type { Grant } from '../model/grant.ts'
+import { suppressedOutcome } from '../model/outcome.ts'
 import type { Confirmation } from '../ports/directory.ts'
 import type { Dns } from '../ports/dns.ts'
+import { SharedSuppressions } from '../ports/suppressions.ts'
 import { createRouter, type Router } from '../route/route.ts'
 import { queueImage, Scheduler, type ShapeAction, type ShapeEvent } from '../shape/shape.ts'
 import { type Arrival, Channel, fullTenants, intakeLogName, openSpool, type Spool, SpoolPins } from '../spool/spool.ts'
@@ -80,6 +83,7 @@ export class Engine {
   #held = false
   #holding = false
   #tidyAtMs = 0
+  readonly #suppressions: SharedSuppressions
   readonly #doors: Doors | null
 
   constructor(options: EngineOptions) {
@@ -89,6 +93,7 @@ export class Engine {
     this.#options = options
     this.#quotaTable = new QuotaTable(options.quotaMemory, clock)
     for (const measured of options.measured) this.#measure(measured)
+    this.#suppressions = new SharedSuppressions(new SharedSet(options.suppressed))
     this.#steadyStartMs = clock.nowMs() - clock.monotonicMs()
     const pins = new SpoolPins(options.memory.channels)
     this.#scheduler = new Scheduler({
@@ -132,6 +137,7 @@ export class Engine {
     const delivery = startDelivery({
       config,
       directory: this.#options.directory,
+      suppressions: this.#suppressions,
       records: this.#spool.records,
       dns,
       hand,
@@ -268,6 +274,11 @@ export class Engine {
     else this.#measured.set(tenant, row)
   }
 
+  /** From now on this set is asked. */
+  suppressed(memory: SharedArrayBuffer): void {
+    this.#suppressions.replace(new SharedSet(memory))
+  }
+
   delivererDied(thread: number, rings: DeliverRings): void {
     this.#deliverSide.died(thread, rings)
   }
@@ -321,8 +332,10 @@ export class Engine {
     this.#totals.recipients += recipients.length
     const last = recipients.length - 1
     for (let recipient = 0; recipient <= last; recipient++) {
-      const domain = domainOf(recipients[recipient] as string)
-      const admission = { number, place, span, bytes, lifeS, recipient, domain, tenant, acceptedAtMs, ...fresh }
+      const address = recipients[recipient] as string
+      const row = { number, place, span, bytes, lifeS, recipient, tenant, acceptedAtMs, ...fresh }
+      const refusal = this.#suppressions.has(tenant, address) ? { refusal: suppressedOutcome() } : {}
+      const admission = { ...row, domain: domainOf(address), ...refusal }
       const event: ShapeEvent = { kind: 'admit', admission, more: recipient < last }
       // All of them, before the answer to where the first one goes.
       if (event.more === true) this.#events.push(event)

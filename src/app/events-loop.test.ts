@@ -31,7 +31,7 @@ test('while nobody can be answered, as many questions wait as one thread may ask
   }
   await condition(() => heard.length > 0)
   assert.deepEqual(
-    heard.map(({ kind, ask }) => [kind, ask]),
+    heard.map((message) => [message.kind, 'ask' in message ? message.ask : null]),
     [['refused', storeAsksMax.value]],
   )
 })

@@ -1,34 +1,39 @@
 /**
- * The events thread: reads all logs, keeps the message store, answers questions about messages and holds the keys of idempotency.
+ * The events thread: reads all logs, keeps the books (books.ts) and the accounting log, sends notices, answers questions about messages and holds the keys of
+ * idempotency.
  *
  *   question ─▶ waits ─▶ aim at what is on disk now ─▶ read up to there ─▶ answer
  *
  * So an answer knows everything that was on disk when its question came, and nothing that a crash could take back. What was read is committed and synced
  * every few seconds; until then a death of this thread or of the machine only means reading it again.
  */
-import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import { openDisk } from '../adapters/embedded/embedded.ts'
-import { Claims, type MessageTable, openMessageStore } from '../events/events.ts'
+import { Claims, openMessageStore, Tally } from '../events/events.ts'
+import { isHardBounce, NoticeBudget, noticeFor } from '../feedback/feedback.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom } from '../kernel/random.ts'
-import { KiB, minuteMs, secondMs } from '../kernel/units.ts'
+import { KiB } from '../kernel/units.ts'
 import { BadCursor } from '../ports/message-store.ts'
-import { canFollow, SpoolFollower } from '../spool/spool.ts'
+import { canFollow, Channel, RecordReader } from '../spool/spool.ts'
+import { Accounting } from './accounting.ts'
+import { Books, lower } from './books.ts'
 import { ClaimDesk, ownerBefore, OwnerNumbers } from './claim-desk.ts'
 import type { EventsThreadData, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
+import { Heads } from './heads.ts'
 import { storeAsksMax } from './limits.ts'
+import { NoticeDesk } from './notice-desk.ts'
 import type { ServingThread } from './serve-main.ts'
-import type { FromStore, StoreQuestion, ToStore } from './store-wire.ts'
+import { StoreClients } from './store-clients.ts'
+import type { FromStore, StoreAnswer, StoreQuestion, ToStore } from './store-wire.ts'
 
 /** Between two looks at the logs when nobody asks. */
 const lookEveryMs = 50
-const syncEveryMs = 10 * secondMs
-const pruneEveryMs = 10 * minuteMs
 /** Read in one go; then whoever asks meanwhile is heard. */
 const stepBytes = 512 * KiB
+const bouncesAtOnce = 200
 
 interface Waiting {
   readonly owner: string
@@ -43,116 +48,176 @@ export async function runEventsThread(
   log: ThreadLog,
   openStore: typeof openMessageStore = openMessageStore,
 ): Promise<ServingThread> {
-  const loop = new EventsLoop(data, log, openStore)
+  const loop = new EventsLoop({ data, log, openStore })
   return {
     addresses: [],
     recovery: null,
     figures: () => loop.figures(),
     hear: (message) => loop.hear(message),
-    drain: async (deadlineMs) => loop.drain(deadlineMs),
+    drain: (deadlineMs) => loop.drain(deadlineMs),
   }
 }
 
+interface EventsLoopOptions {
+  readonly data: EventsThreadData
+  readonly log: ThreadLog
+  readonly openStore: typeof openMessageStore
+}
+
 class EventsLoop {
-  readonly #data: EventsThreadData
-  readonly #log: ThreadLog
-  #table: MessageTable
-  #follower: SpoolFollower | null = null
+  readonly #options: EventsLoopOptions
+  readonly #books: Books
+  readonly #heads: Heads
+  readonly #records: RecordReader
+  readonly #accounting: Accounting | null
+  readonly #notices: NoticeDesk
+  readonly #clients: StoreClients
   readonly #desk: ClaimDesk
   readonly #hand: Float64Array
-  readonly #openStore: typeof openMessageStore
   /** Came since the last aim, and since the one before. */
   #asked: Waiting[] = []
   #aimedFor: Waiting[] = []
   #stepping = false
-  #dirty = false
-  #syncedMs = systemClock.monotonicMs()
-  #prunedMs = 0
+  #drained = false
 
-  constructor(data: EventsThreadData, log: ThreadLog, openStore: typeof openMessageStore) {
-    this.#data = data
-    this.#openStore = openStore
-    this.#log = log
+  constructor(options: EventsLoopOptions) {
+    const { data, log } = options
+    const { config, memory } = data
+    this.#options = options
     this.#hand = new Float64Array(data.hand)
-    this.#table = this.#open()
+    const channels = memory.channels.map((channel) => new Channel(channel))
+    this.#records = new RecordReader(openDisk(config.dataDirectory), channels, config.spool.segmentBytes)
+    this.#heads = new Heads(this.#records)
+    this.#books = new Books({
+      disk: openDisk(config.dataDirectory),
+      dataDirectory: config.dataDirectory,
+      memory,
+      clock: systemClock,
+      log,
+      heads: this.#heads,
+      openStore: config.store.enabled ? () => this.#openStore() : null,
+      openTally: () => this.#openTally(),
+      take: (number, act) => this.#take(number, act),
+    })
+    this.#accounting = this.#makeAccounting()
+    this.#clients = new StoreClients((owner, port, message) => this.#heard(owner, port, message))
+    this.#notices = new NoticeDesk({
+      tally: () => this.#books.tally,
+      config: config.notices,
+      hostname: config.hostname,
+      records: this.#records,
+      clock: systemClock,
+      log,
+      send: (mail) => this.#clients.send(mail),
+      touch: () => this.#books.touch(),
+    })
     const numbers = new OwnerNumbers()
     const claims = new Claims({
       clock: systemClock,
-      find: (tenant, key) => this.#table.key(tenant, key),
+      find: (tenant, key) => this.#books.store?.key(tenant, key) ?? null,
       owners: [...data.clients, ...this.#logs.map(ownerBefore)].map((owner) => numbers.of(owner)),
     })
-    this.#desk = new ClaimDesk(claims, data.memory, numbers)
+    this.#desk = new ClaimDesk(claims, memory, numbers)
     this.#begin()
   }
 
   hear(message: ToThread): null {
-    if (message.kind === 'client') this.#listen(message.owner, message.port)
-    else if (message.kind === 'client-gone') this.#desk.gone(message.owner, message.log)
+    if (message.kind === 'client') this.#clients.listen(message.owner, message.port)
+    else if (message.kind === 'client-gone') {
+      this.#clients.gone(message.owner)
+      this.#desk.gone(message.owner, message.log)
+    }
     return null
   }
 
   figures(): ThreadFigures {
-    const { messages, days, bytes } = this.#table.figures()
-    return { store: { messages, days, bytes, behindBytes: this.#follower?.behindBytes ?? 0 } }
+    const store = this.#books.store?.figures()
+    const { behindBytes } = this.#books
+    return {
+      ...(store !== undefined && {
+        store: { messages: store.messages, days: store.days, bytes: store.bytes, behindBytes },
+      }),
+      record: { ...this.#books.tally.figures(), accounting: this.#accounting?.figures() ?? null },
+    }
   }
 
-  /** Everything that is on disk is in the store, for good; or what could be read in half the time, because writing it out takes time too. */
-  drain(deadlineMs: number): void {
-    const follower = this.#follower
-    if (follower === null) return
-    const untilMs = systemClock.monotonicMs() + deadlineMs / 2
-    follower.aim()
-    while (!follower.step(stepBytes) && systemClock.monotonicMs() < untilMs);
-    this.#sync(follower)
-    this.#table.close()
-    this.#follower = null
+  /** Everything that is on disk is in the books, for good; or what could be read in half the time, because writing it out takes time too. */
+  async drain(deadlineMs: number): Promise<void> {
+    if (!this.#books.following) return
+    // Lines take the disk's time, and rows this thread's.
+    const accounted = this.#accounting?.drain(deadlineMs)
+    this.#books.drain(systemClock.monotonicMs() + deadlineMs / 2, systemClock.nowMs(), this.#accountingPositions())
+    await accounted
+    this.#drained = true
+    this.#books.finish(systemClock.nowMs(), this.#accountingPositions())
   }
 
-  #open(): MessageTable {
-    const { dataDirectory, store } = this.#data.config
-    return this.#openStore({
+  #openStore(): ReturnType<typeof openMessageStore> {
+    const { data, openStore } = this.#options
+    const { dataDirectory, store } = data.config
+    return openStore({
       directory: join(dataDirectory, 'store'),
       clock: systemClock,
       random: systemRandom,
       retentionDays: store.retentionDays,
       bytesMax: store.bytesMax,
-      onProblem: (problem) => this.#log('error', problem, {}),
+      onProblem: (problem) => this.#problem(problem),
     })
+  }
+
+  #openTally(): Books['tally'] {
+    const { dataDirectory, notices, retry, sandbox } = this.#options.data.config
+    const budget = new NoticeBudget(notices.perHourMax)
+    return Tally.open({
+      directory: join(dataDirectory, 'store'),
+      groupMs: notices.groupWithinMs,
+      noticeFor: (question) => noticeFor(question, notices),
+      // Magic recipients of the sandbox are to bounce every time.
+      isHardBounce: sandbox ? () => false : isHardBounce,
+      mayTell: (returnPath, nowMs) => budget.take(returnPath, nowMs),
+      lifeMs: retry.expireAfterMs,
+      onProblem: (problem) => this.#problem(problem),
+    })
+  }
+
+  #problem(problem: string): void {
+    this.#options.log('error', problem, {})
   }
 
   /** As soon as the scheduler knows where the logs end. */
   #begin(): void {
-    if (!canFollow(this.#data.memory)) return void systemClock.after(5, () => this.#begin())
-    try {
-      this.#follower = this.#follow()
-    } catch (error) {
-      if (!(error instanceof PosthasteError) || error.code !== 'store_of_other_spool') throw error
-      this.#setAside(error)
-      this.#follower = this.#follow()
-    }
+    const { memory } = this.#options.data
+    if (!canFollow(memory)) return void systemClock.after(5, () => this.#begin())
+    this.#books.begin()
+    this.#accounting?.begin(this.#books.tally.positions)
+    this.#release()
     for (const log of this.#logs) this.#desk.gone(ownerBefore(log), log)
     this.#look()
   }
 
-  /** Those that are filled now. */
-  get #logs(): number[] {
-    return Array.from({ length: this.#data.memory.intakeLogs }, (_, log) => log)
-  }
-
-  #follow(): SpoolFollower {
-    return new SpoolFollower({
-      disk: openDisk(this.#data.config.dataDirectory),
-      memory: this.#data.memory,
-      from: this.#table.positions,
-      onSubmission: (number, submission, facts) =>
-        this.#take(number, () => this.#table.submission(number, submission, facts)),
-      onOutcome: (number, outcome) => this.#take(number, () => this.#table.outcome(number, outcome)),
+  #makeAccounting(): Accounting | null {
+    const { config, memory } = this.#options.data
+    if (!config.accounting.enabled) return null
+    return new Accounting({
+      config: config.accounting,
+      disk: openDisk(config.dataDirectory),
+      memory,
+      heads: this.#heads,
+      clock: systemClock,
+      onProblem: (problem) => this.#problem(problem),
+      onRoom: () => this.#lookSoon(),
+      take: (number, act) => this.#take(number, act),
     })
   }
 
-  /** A record over which threads have died is left out: the store lacks a message, and the logs can go. */
+  /** Those that are filled now. */
+  get #logs(): number[] {
+    return Array.from({ length: this.#options.data.memory.intakeLogs }, (_, log) => log)
+  }
+
+  /** A record over which threads have died is left out: the books lack a message, and the logs can go. */
   #take(number: number, take: () => void): void {
-    if (this.#data.leftOut.includes(number)) return
+    if (this.#options.data.leftOut.includes(number)) return
     const hand = this.#hand
     hand[0] = number
     try {
@@ -165,18 +230,8 @@ class EventsLoop {
     hand[0] = 0
   }
 
-  /** Numbers of the spool that it was made from mean other messages in this one. */
-  #setAside({ message, cure }: PosthasteError): void {
-    const directory = join(this.#data.config.dataDirectory, 'store')
-    let to = ''
-    for (let n = 1; to === '' || existsSync(to); n++) to = `${directory}.other-${n}`
-    this.#table.close()
-    renameSync(directory, to)
-    this.#log('error', message, { cure, to })
-    this.#table = this.#open()
-  }
-
   #look(): void {
+    if (this.#drained) return
     systemClock.after(lookEveryMs, () => this.#look())
     this.#step()
   }
@@ -191,57 +246,61 @@ class EventsLoop {
   }
 
   #step(): void {
-    const follower = this.#follower
-    if (follower === null) return
+    const books = this.#books
+    if (!books.following || this.#drained) return
     if (this.#aimedFor.length === 0) {
       this.#aimedFor = this.#asked
       this.#asked = []
       this.#desk.aim()
-      follower.aim()
+      books.aim()
     }
-    const before = follower.behindBytes
-    const done = follower.step(stepBytes)
-    this.#dirty ||= follower.behindBytes !== before
+    const done = books.step(stepBytes)
     if (done) {
       const answered = this.#aimedFor
       this.#aimedFor = []
       for (const waiting of answered) this.#answer(waiting)
       this.#desk.reached()
     }
-    this.#keep(follower)
-    if (!done || this.#asked.length > 0 || this.#desk.waits) this.#lookSoon()
+    // Whoever asks is heard first.
+    const hurry = !done || this.#asked.length > 0 || this.#desk.waits
+    const accounted = hurry || (this.#accounting?.step() ?? true)
+    if (books.keep(systemClock.nowMs(), this.#accountingPositions())) this.#committed()
+    if (hurry || !accounted) this.#lookSoon()
   }
 
-  #keep(follower: SpoolFollower): void {
-    const nowMs = systemClock.monotonicMs()
-    if (this.#dirty && nowMs - this.#syncedMs >= syncEveryMs) this.#sync(follower)
-    if (nowMs - this.#prunedMs < pruneEveryMs && this.#prunedMs !== 0) return
-    this.#prunedMs = nowMs
-    this.#table.prune()
+  /** What the tally says is on disk, and may be acted upon. */
+  #committed(): void {
+    this.#release()
+    this.#notices.look()
+    const bounces = this.#books.tally.bounces(bouncesAtOnce)
+    if (bounces.length > 0) this.#clients.tellMain({ kind: 'bounces', bounces })
   }
 
-  #sync(follower: SpoolFollower): void {
-    const { positions } = follower
-    this.#table.commit()
-    this.#table.sync(positions)
-    follower.release(positions)
-    this.#dirty = false
-    this.#syncedMs = systemClock.monotonicMs()
+  #release(): void {
+    const { heldFrom } = this.#books
+    this.#books.release(this.#accounting === null ? heldFrom : lower(heldFrom, this.#accounting.heldFrom))
   }
 
-  #listen(owner: string, port: MessagePort): void {
-    port.on('message', (message: ToStore) => {
-      switch (message.kind) {
-        case 'hello':
-          this.#desk.hello(owner, message.claims)
-          return this.#lookSoon()
-        case 'release':
-          this.#desk.release(owner, message.claim)
-          return this.#lookSoon()
-        case 'ask':
-          return this.#ask({ owner, port, ask: message.ask, question: message.question })
-      }
-    })
+  #accountingPositions(): ReadonlyMap<string, number> {
+    return this.#accounting?.kept ?? new Map()
+  }
+
+  #heard(owner: string, port: MessagePort, message: Exclude<ToStore, { kind: 'sent' }>): void {
+    switch (message.kind) {
+      case 'hello':
+        this.#desk.hello(owner, message.claims)
+        return this.#lookSoon()
+      case 'release':
+        this.#desk.release(owner, message.claim)
+        return this.#lookSoon()
+      case 'bounces-taken':
+        this.#books.tally.bouncesTaken(message.through)
+        return this.#books.touch()
+      case 'refused':
+        return this.#accounting?.refused(message.events)
+      case 'ask':
+        return this.#ask({ owner, port, ask: message.ask, question: message.question })
+    }
   }
 
   /** Far behind, nobody is answered, and whoever asked has given up long before: not all of that is kept. */
@@ -264,16 +323,18 @@ class EventsLoop {
       )
     }
     try {
-      const answer =
-        question.kind === 'list'
-          ? this.#table.list(question.tenant, question.query)
-          : question.tenant === null
-            ? this.#table.findAny(question.id)
-            : this.#table.find(question.tenant, question.id)
-      say({ kind: 'answer', ask, answer })
+      say({ kind: 'answer', ask, answer: this.#answerTo(question) })
     } catch (error) {
       if (!(error instanceof BadCursor)) throw error
       say({ kind: 'refused', ask, why: 'bad_cursor', message: error.message })
     }
+  }
+
+  #answerTo(question: Exclude<StoreQuestion, { kind: 'claim' }>): StoreAnswer {
+    const { store, tally } = this.#books
+    if (question.kind === 'usage') return tally.usage(question.tenant, question.credential, systemClock.nowMs())
+    if (question.kind === 'list') return store?.list(question.tenant, question.query) ?? { messages: [], next: null }
+    const { tenant, id } = question
+    return (tenant === null ? store?.findAny(id) : store?.find(tenant, id)) ?? null
   }
 }

@@ -2,10 +2,12 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { SiteStatus } from '../admin/admin.ts'
 import type { Config } from '../config/config.ts'
+import type { TallyFigures } from '../events/events.ts'
 import type { Failure } from '../model/failures.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
 import type { Confirmation, DirectorySnapshot } from '../ports/directory.ts'
 import type { LogThreadMemory, RecoveryReport } from '../spool/spool.ts'
+import type { AccountingFeedFigures } from './accounting.ts'
 import type { DirectoryNews, Measured } from './directory-news.ts'
 
 export interface Place {
@@ -30,6 +32,8 @@ export interface SchedulerThreadData {
   readonly directory: DirectorySnapshot
   readonly quotaMemory: SharedArrayBuffer
   readonly measured: readonly Measured[]
+  /** The set of suppressed addresses. */
+  readonly suppressed: SharedArrayBuffer
   /** One pair per deliver thread; none: this thread delivers. */
   readonly rings: readonly DeliverRings[]
   readonly hand: SharedArrayBuffer
@@ -54,6 +58,7 @@ export interface DeliverThreadData {
   readonly rings: DeliverRings
   readonly hand: SharedArrayBuffer
   readonly directory: Pick<DirectorySnapshot, 'version' | 'preparing'>
+  readonly suppressed: SharedArrayBuffer
 }
 
 export interface EventsThreadData {
@@ -86,6 +91,8 @@ export type ToThread =
   | ({ readonly kind: 'full' } & Fullness)
   /** To all that accept or deliver: a tenant has changed. What a thread has no use for is left out. Answered by `took`. */
   | ({ readonly kind: 'directory'; readonly ask: number } & DirectoryNews)
+  /** To all that deliver, and the scheduler: ask this set of suppressed addresses from now on. Answered by `took`. */
+  | { readonly kind: 'suppressed'; readonly ask: number; readonly memory: SharedArrayBuffer }
   /** To whoever serves clients: mail that Posthaste writes itself. Answered by `sent`. */
   | { readonly kind: 'send'; readonly ask: number; readonly mail: OutgoingMail }
   /** To whoever asked main something. */
@@ -143,6 +150,13 @@ export interface ThreadFigures {
   readonly intake?: { readonly connections: number; readonly counters: Counters }
   readonly deliver?: { readonly active: number; readonly idle: number; readonly counters: Counters }
   readonly store?: StoreFigures
+  readonly record?: RecordFigures
+}
+
+/** Of what is kept beside the message store. */
+export interface RecordFigures extends TallyFigures {
+  /** Null when it is not kept. */
+  readonly accounting: AccountingFeedFigures | null
 }
 
 export interface StoreFigures {
@@ -179,6 +193,8 @@ export interface EngineFigures extends QueueFigures {
   readonly deliver: Counters
   /** Null when nothing is kept, or the thread was not there to tell. */
   readonly store: StoreFigures | null
+  /** Null when the thread was not there to tell. */
+  readonly record: RecordFigures | null
 }
 
 export interface EngineTotals {

@@ -109,10 +109,10 @@ test('for a program it is JSON with the values of the file, and what they come t
 })
 
 test('what is reserved of open files is what the parts may open', () => {
-  const [segments, listeners, store, others] = [64, 2 * 64, 40, 40]
+  const [segments, listeners, store, others] = [64, 2 * 64, 48, 48]
   assert.equal(
     descriptorsReserved.value,
-    segments + questionsInFlightMax.value + adminConnectionsMax.value + listeners + store + others,
+    2 * segments + questionsInFlightMax.value + adminConnectionsMax.value + listeners + store + others,
   )
   assert.equal(descriptorsPerDeliverThread.value, segments + questionsInFlightMax.value)
   const { config } = sandboxConfig(directory)

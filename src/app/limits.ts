@@ -1,6 +1,6 @@
 /** Bounds of the process as a whole. All the others are joined to them in limit-table.ts. */
 import { limit } from '../kernel/limits.ts'
-import { secondMs } from '../kernel/units.ts'
+import { KiB, secondMs } from '../kernel/units.ts'
 
 const owner = 'app'
 
@@ -15,10 +15,10 @@ export const drainMsMax = limit({
 
 export const descriptorsReserved = limit({
   name: 'app.descriptors',
-  value: 784,
+  value: 864,
   unit: 'open files',
   owner,
-  why: '64 segments + 256 DNS questions + 256 connections of the admin API + 2 × 64 listeners + 40 of the message store + 40 others, beside the connections for mail.',
+  why: '2 × 64 segments + 256 DNS questions + 256 connections of the admin API + 2 × 64 listeners + 48 of the message store, the tally and the accounting log + 48 others, beside the connections for mail.',
   breach: 'fewer connections for mail, with a warning at start',
 })
 
@@ -128,4 +128,40 @@ export const endedMsMax = limit({
   owner,
   why: 'How long an answer is kept: a message that the store drops by its retention is gone here a minute later.',
   breach: 'the message store is asked again',
+})
+
+export const headsRecipientsMax = limit({
+  name: 'app.heads-kept',
+  value: 50_000,
+  unit: 'recipients',
+  owner,
+  why: 'Of the messages that came in last, for the accounting log: their outcomes come within seconds, and the line of each says whose it was. × 1 KB = 50 MB at worst.',
+  breach: 'read again from the spool',
+})
+
+export const noticesUnderWayMax = limit({
+  name: 'app.notices-under-way',
+  value: 16,
+  unit: 'notices',
+  owner,
+  why: 'Each may hold a mail of 1 MiB while it is written and handed over: 16 MB. Thousands a second go out even so.',
+  breach: 'the others wait for the next second',
+})
+
+export const originalHeaderBytesMax = limit({
+  name: 'app.original-header',
+  value: 64 * KiB,
+  unit: 'bytes',
+  owner,
+  why: 'What is read of a mail for the notice about it: a header block is seldom longer than a tenth of that.',
+  breach: 'the rest of the header is left out',
+})
+
+export const refusalsAtOnceMax = limit({
+  name: 'app.refusals',
+  value: 100,
+  unit: 'per 0.2 s and thread',
+  owner,
+  why: 'Whoever floods us with nonsense must not keep another thread busy with writing it down. × 500 B = 50 KB.',
+  breach: 'the others are counted, and the count is written',
 })

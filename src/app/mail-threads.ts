@@ -27,6 +27,7 @@ import type { Layout } from './layout.ts'
 import type { Log } from './log.ts'
 import type { Strikes } from './strikes.ts'
 import type { StoreClient } from './store-client.ts'
+import { mainClient } from './store-clients.ts'
 import { entryOf, type Ready, type Role, startLogThread, Thread } from './thread.ts'
 
 export interface MailThreadsOptions {
@@ -40,6 +41,8 @@ export interface MailThreadsOptions {
   readonly directory: () => DirectorySnapshot
   /** Of what quotas count: nothing is known of it when threads start. */
   readonly quotaMemory: SharedArrayBuffer
+  /** The set of suppressed addresses, as it is now. */
+  readonly suppressed: () => SharedArrayBuffer
   readonly onConfirmSender: (token: string) => Promise<Confirmation>
   /** Main's own questions to the message store. */
   readonly store: StoreClient
@@ -72,7 +75,7 @@ export class MailThreads {
   readonly #schedulerHand = makeHand()
   readonly #intake: Crew
   readonly #deliver: Crew
-  /** One, or none when nothing is kept. */
+  /** One. */
   readonly #events: Crew
   readonly #seats: DeliverSeat[]
   #addresses: readonly Place[] = []
@@ -89,14 +92,13 @@ export class MailThreads {
     this.#options = options
     const { config, layout } = options
     new QuotaTable(options.quotaMemory, systemClock).forgetAll()
-    const { enabled } = config.store
-    const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, Math.max(1, layout.intake), enabled)
+    const memory = makeSpoolMemory(openDisk(config.dataDirectory), config.spool, Math.max(1, layout.intake), true)
     this.#memory = memory
     this.channels = memory.channels.map((channel) => new Channel(channel))
     this.#seats = Array.from({ length: layout.deliver }, newSeat)
     this.#intake = new Crew(layout.intake, (log) => this.#hireIntake(log))
     this.#deliver = new Crew(layout.deliver, (index) => this.#hireDeliver(index))
-    this.#events = new Crew(enabled ? 1 : 0, () => this.#hireEvents())
+    this.#events = new Crew(1, () => this.#hireEvents())
     this.#logThread = startLogThread({
       dataDirectory: config.dataDirectory,
       memory,
@@ -152,6 +154,16 @@ export class MailThreads {
     ])
   }
 
+  /** Settles when every thread asks that set. */
+  async takeSuppressed(memory: SharedArrayBuffer): Promise<void> {
+    await Promise.all(
+      [this.#scheduler, ...this.#deliver.threads].map(async (thread) => {
+        const answer = await thread.ask((ask) => ({ kind: 'suppressed', ask, memory }))
+        if (answer === null && thread.state === 'running') throw new Error(`${thread.name} does not answer`)
+      }),
+    )
+  }
+
   /** Mail that Posthaste writes itself. Settles when it is on disk (null), or with the reason that nothing was taken. */
   async send(mail: OutgoingMail): Promise<Failure | null> {
     const thread = this.#options.layout.intake === 0 ? this.#scheduler : this.#intake.threads[0]
@@ -171,7 +183,8 @@ export class MailThreads {
     const { intake, deliver } = sumFigures([answer.figures, ...others.flat()])
     const connections = { smtpIn: intake.connections, deliverActive: deliver.active, deliverIdle: deliver.idle }
     const store = events[0]?.store ?? null
-    return { ...answer.figures.queue, connections, intake: intake.counters, deliver: deliver.counters, store }
+    const record = events[0]?.record ?? null
+    return { ...answer.figures.queue, connections, intake: intake.counters, deliver: deliver.counters, store, record }
   }
 
   workers(): readonly RunningThread[] {
@@ -233,6 +246,7 @@ export class MailThreads {
       measured: this.#options.directory().intake.map(measuredOf),
       rings: this.#seats.map(({ rings }) => rings),
       hand: this.#schedulerHand,
+      suppressed: this.#options.suppressed(),
       quarantined: strikes.quarantined,
     }
   }
@@ -276,7 +290,9 @@ export class MailThreads {
     const connectionsMax = connectionsEach(config.delivery.connectionsMax, layout.deliver)
     const own = { ...config, delivery: { ...config.delivery, connectionsMax } }
     const directory = this.#directoryFor({ intake: false, preparing: true })
-    const data = { config: own, memory: this.#memory, rings: seat.rings, hand: seat.hand, directory }
+    const { rings, hand } = seat
+    const suppressed = this.#options.suppressed()
+    const data = { config: own, memory: this.#memory, rings, hand, directory, suppressed }
     const thread = this.#hire('deliver', `deliver-${index}`, data, (error) => {
       this.#died(`deliver-${index}`, error)
       if (error !== null) this.#strike(seat.hand, error)
@@ -307,7 +323,7 @@ export class MailThreads {
     this.#endIfUnable(thread)
     for (const [owner, client] of this.#clients) this.#connect(thread, owner, client)
     const { port1, port2 } = new MessageChannel()
-    thread.post({ kind: 'client', owner: 'main', port: port2 }, [port2])
+    thread.post({ kind: 'client', owner: mainClient, port: port2 }, [port2])
     store.attach(port1)
     return thread
   }

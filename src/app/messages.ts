@@ -27,6 +27,8 @@ export function createMessages(records: RecordReader, signer: Signer): Messages 
   }
 }
 
+type StoredAt = Pick<Grant, 'number' | 'place' | 'recipients'>
+
 const ignore = (): void => {}
 
 async function openFromFile(records: RecordReader, signer: Signer, grant: Grant): Promise<PreparedMessage> {
@@ -34,11 +36,25 @@ async function openFromFile(records: RecordReader, signer: Signer, grant: Grant)
   return assemble(records, signer, grant, readSubmission(view.bytes, view.at), view.bytes)
 }
 
+/** The same for whoever wants to look at it: unsigned, dots as they came. @throws MessageDamaged */
+export async function openStored(
+  records: RecordReader,
+  number: number,
+  place: number,
+): Promise<{ readonly submission: StoredSubmission; readonly message: PreparedMessage }> {
+  const { bytes, at } = await records.fromFile(place, number)
+  const submission = readSubmission(bytes, at)
+  const grant = { number, place, recipients: [] }
+  return { submission, message: await assemble(records, noSigner, grant, { ...submission, dotLines: false }, bytes) }
+}
+
+const noSigner: Signer = { forDomain: () => null }
+
 /** `bytes` may be the window, which moves on: a small message is copied by `prepare`, the rest of a large one here. */
 function assemble(
   records: RecordReader,
   signer: Signer,
-  grant: Grant,
+  grant: StoredAt,
   submission: StoredSubmission,
   bytes: Buffer,
 ): PreparedMessage | Promise<PreparedMessage> {
@@ -83,7 +99,7 @@ class ChunkedContent {
   readonly #inlineStart: number
   #held: { index: number; bytes: Buffer } | null = null
 
-  constructor(records: RecordReader, { number, place }: Grant, submission: StoredSubmission, inline: Buffer) {
+  constructor(records: RecordReader, { number, place }: StoredAt, submission: StoredSubmission, inline: Buffer) {
     this.#records = records
     this.#number = number
     this.#log = logOf(place)

@@ -1,7 +1,7 @@
 /** The engine's figures as metrics. Names: posthaste_<what>_<unit>, counters end in _total. */
 import type { MetricSample } from '../admin/admin.ts'
 import type { Clock } from '../kernel/clock.ts'
-import type { EngineFigures } from './exchange.ts'
+import type { EngineFigures, RecordFigures } from './exchange.ts'
 import type { Supervisor } from './supervisor.ts'
 
 export function metricsOf(
@@ -51,11 +51,26 @@ export function metricsOf(
     gauge('store_messages', 'Messages that can be asked for.', figures.store.messages)
     gauge('store_bytes', 'Disk space of the message store.', figures.store.bytes)
   }
+  if (figures.record !== null) recordMetrics(figures.record, gauge, counter)
   for (const [name, value] of Object.entries(figures.intake))
     counter('intake', 'What intake counts, by name.', value, { event: snake(name) })
   for (const [name, value] of Object.entries(figures.deliver))
     counter('deliver', 'What delivery counts, by name.', value, { event: snake(name) })
   return samples
+}
+
+type Tell = (name: string, help: string, value: number, labels?: Record<string, string>) => void
+
+function recordMetrics({ accounting, ...notices }: RecordFigures, gauge: Tell, counter: Tell): void {
+  gauge('notices_due', 'Notices that are not in the queue yet.', notices.noticesDue)
+  counter('notices', 'Notices to senders, since the data directory was made.', notices.noticesMade)
+  counter('notices_withheld', 'Notices that would have been too many for one address.', notices.noticesWithheld)
+  counter('double_bounces', 'Notices that bounced.', notices.doubleBounces)
+  if (accounting === null) return
+  gauge('accounting_behind_bytes', 'On disk in the logs, and not in acct.json yet.', accounting.behindBytes)
+  gauge('accounting_waiting_bytes', 'Lines that are not known to be on disk.', accounting.waitingBytes)
+  counter('accounting_lines', 'Lines of acct.json, since the start.', accounting.lines)
+  counter('accounting_problems', 'Times that acct.json could not be written.', accounting.problems)
 }
 
 const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

@@ -40,6 +40,10 @@ function hear(engine: Engine, message: ToThread): FromThread | Promise<FromThrea
     engine.hearNews(message)
     return engine.hear(message) ?? { kind: 'took', ask: message.ask }
   }
+  if (message.kind === 'suppressed') {
+    engine.suppressed(message.memory)
+    return { kind: 'took', ask: message.ask }
+  }
   if (message.kind === 'deliverer-died') engine.delivererDied(message.thread, message.rings)
   else if (message.kind === 'deliverer-ready') engine.delivererReady(message.thread)
   else if (message.kind === 'quarantine') engine.quarantine(message.number)

@@ -27,7 +27,7 @@ class Desk {
 }
 
 test('questions that were not answered are asked again of the successor, which first hears what is held', async (t) => {
-  const client = new StoreClient(new VirtualClock())
+  const client = new StoreClient({ clock: new VirtualClock() })
   const first = new Desk(t, client)
   const claimed = client.claim('acme', 'key', 'hash')
   await first.hears(2)
@@ -57,7 +57,7 @@ test('questions that were not answered are asked again of the successor, which f
 
 test('limit app.store-ask: whoever waits that long hears that the store is not available, and a key that comes later is given back', async (t) => {
   const clock = new VirtualClock()
-  const client = new StoreClient(clock)
+  const client = new StoreClient({ clock })
   const desk = new Desk(t, client)
   let over = false
   const claimed = client.claim('acme', 'key', 'hash').finally(() => (over = true))
@@ -74,7 +74,7 @@ test('limit app.store-ask: whoever waits that long hears that the store is not a
 })
 
 test('limit app.store-asks: so many questions wait, the next one is refused at once', async () => {
-  const client = new StoreClient(new VirtualClock())
+  const client = new StoreClient({ clock: new VirtualClock() })
   for (let i = 0; i < storeAsksMax.value; i++) client.find('acme', `id ${i}`).catch(() => {})
   await assert.rejects(client.find('acme', 'one more'), StoreUnavailable)
 })

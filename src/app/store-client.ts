@@ -3,7 +3,9 @@
  * successor, which is told first which claims are held.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import type { HardBounce, TenantUsage } from '../events/events.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { type Failure, failures } from '../model/failures.ts'
 import {
   BadCursor,
   type Claim,
@@ -13,6 +15,7 @@ import {
   type MessageStore,
   StoreUnavailable,
 } from '../ports/message-store.ts'
+import type { OutgoingMail } from '../ports/outbox.ts'
 import { EndedMessages } from './ended-messages.ts'
 import { storeAskMsMax, storeAsksMax } from './limits.ts'
 import type { FromStore, HeldClaim, StoreAnswer, StoreQuestion, ToStore } from './store-wire.ts'
@@ -24,8 +27,20 @@ interface Asked {
   readonly askedMs: number
 }
 
+export interface StoreClientOptions {
+  readonly clock: Clock
+  /** Takes mail that the events thread has written; absent where none is taken. */
+  readonly send?: (mail: OutgoingMail) => Promise<Failure | null>
+  /** Takes addresses that do not exist. Rejected, they come again. */
+  readonly takeBounces?: (bounces: readonly HardBounce[]) => Promise<void>
+}
+
 export class StoreClient implements MessageStore {
+  readonly #options: StoreClientOptions
   readonly #clock: Clock
+  /** Ids of mail that is on its way to the disk: the events thread may have died and ask again. */
+  readonly #sending = new Map<string, Promise<Failure | null>>()
+  #takingBounces = false
   #port: MessagePort | null = null
   #nextAsk = 1
   readonly #asked = new Map<number, Asked>()
@@ -33,9 +48,10 @@ export class StoreClient implements MessageStore {
   readonly #ended: EndedMessages
   #sweeping = false
 
-  constructor(clock: Clock) {
-    this.#clock = clock
-    this.#ended = new EndedMessages(clock)
+  constructor(options: StoreClientOptions) {
+    this.#options = options
+    this.#clock = options.clock
+    this.#ended = new EndedMessages(options.clock)
   }
 
   /** To the events thread, or to its successor. */
@@ -76,6 +92,16 @@ export class StoreClient implements MessageStore {
     return this.#ask({ kind: 'claim', tenant, key, requestSha256 }) as Promise<Claim>
   }
 
+  /** How many recipients were accepted; null: by whatever credential. */
+  usage(tenant: string, credential: string | null): Promise<TenantUsage> {
+    return this.#ask({ kind: 'usage', tenant, credential }) as Promise<TenantUsage>
+  }
+
+  /** For the file of what was refused. Nobody waits for it. */
+  refused(events: readonly Record<string, unknown>[]): void {
+    this.#say({ kind: 'refused', events })
+  }
+
   release(claim: number): void {
     if (!this.#held.delete(claim)) return
     this.#say({ kind: 'release', claim })
@@ -98,6 +124,38 @@ export class StoreClient implements MessageStore {
   }
 
   #hear(message: FromStore): void {
+    if (message.kind === 'send') return void this.#send(message.send, message.mail)
+    if (message.kind === 'bounces') return void this.#takeBounces(message.bounces)
+    this.#answered(message)
+  }
+
+  async #send(send: number, mail: OutgoingMail): Promise<void> {
+    const { id = '' } = mail
+    // A buffer is a plain array of bytes on this side of the port.
+    const content = Buffer.from(mail.content)
+    const sent =
+      this.#sending.get(id) ?? this.#options.send?.({ ...mail, content }) ?? Promise.resolve(failures.draining)
+    this.#sending.set(id, sent)
+    const failure = await sent
+    this.#sending.delete(id)
+    this.#say({ kind: 'sent', send, failure })
+  }
+
+  async #takeBounces(bounces: readonly HardBounce[]): Promise<void> {
+    const last = bounces.at(-1)
+    if (last === undefined || this.#takingBounces) return
+    this.#takingBounces = true
+    try {
+      await this.#options.takeBounces?.(bounces)
+      this.#say({ kind: 'bounces-taken', through: last.bounce })
+    } catch {
+      // They come again, and whoever takes them has said why.
+    } finally {
+      this.#takingBounces = false
+    }
+  }
+
+  #answered(message: Extract<FromStore, { kind: 'answer' | 'refused' }>): void {
     const asked = this.#asked.get(message.ask)
     if (asked === undefined) return this.#answeredTooLate(message)
     this.#asked.delete(message.ask)
@@ -116,7 +174,7 @@ export class StoreClient implements MessageStore {
   }
 
   /** Nobody waits for it any more; but a claim would be held for good. */
-  #answeredTooLate(message: FromStore): void {
+  #answeredTooLate(message: Extract<FromStore, { kind: 'answer' | 'refused' }>): void {
     if (message.kind !== 'answer' || message.answer === null || !('kind' in message.answer)) return
     if (message.answer.kind === 'new') this.#say({ kind: 'release', claim: message.answer.claim })
   }

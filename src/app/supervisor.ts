@@ -17,7 +17,10 @@ import { Strikes } from './strikes.ts'
 export type EngineState = 'starting' | 'ready' | 'draining' | 'degraded'
 
 export interface SupervisorOptions
-  extends Pick<MailThreadsOptions, 'entries' | 'version' | 'directory' | 'quotaMemory' | 'store' | 'onConfirmSender'> {
+  extends Pick<
+    MailThreadsOptions,
+    'entries' | 'version' | 'directory' | 'quotaMemory' | 'suppressed' | 'store' | 'onConfirmSender'
+  > {
   readonly config: Config
   readonly layout: Layout
   readonly log: Log
@@ -100,6 +103,11 @@ export class Supervisor {
   /** Settles when every thread works by it. */
   async takeChange(change: DirectoryChange): Promise<void> {
     await (this.#threads ?? this.#leaving)?.takeChange(change)
+  }
+
+  /** Settles when every thread asks that set. */
+  async takeSuppressed(memory: SharedArrayBuffer): Promise<void> {
+    await (this.#threads ?? this.#leaving)?.takeSuppressed(memory)
   }
 
   /** Port `outbox`. */

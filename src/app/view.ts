@@ -1,5 +1,5 @@
 /** What the admin API sees of the running program. */
-import type { DirectoryView, EngineStatus, EngineView, SandboxStoreView } from '../admin/admin.ts'
+import type { DirectoryView, EngineStatus, EngineView, RecordStatus, SandboxStoreView } from '../admin/admin.ts'
 import type { Config } from '../config/config.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { uuidBytes, uuidTimeMs } from '../kernel/ids.ts'
@@ -8,7 +8,7 @@ import { dayMs, secondMs } from '../kernel/units.ts'
 import type { Disk } from '../ports/disk.ts'
 import { type MessageRecord, StoreUnavailable } from '../ports/message-store.ts'
 import { statSpool } from '../spool/spool.ts'
-import type { EngineFigures } from './exchange.ts'
+import type { EngineFigures, RecordFigures } from './exchange.ts'
 import { noTotals } from './figures.ts'
 import { describeMessage } from './message-view.ts'
 import type { RunningThread } from './mail-threads.ts'
@@ -63,6 +63,7 @@ export function createView(options: ViewOptions): EngineView {
         connections: figures?.connections ?? { smtpIn: 0, deliverActive: 0, deliverIdle: 0 },
         spool: describeSpool(options, figures),
         store: figures?.store ?? null,
+        record: describeRecord(figures?.record ?? null),
         threads,
         setAside: supervisor.setAside,
       }
@@ -85,6 +86,16 @@ export function storeReasons(workers: readonly Pick<RunningThread, 'name' | 'sta
   return [
     `the message store is not kept: its thread has died ${events.restarts} times, and the log has the reason. Nobody learns what became of messages, and the spool grows until it works again.`,
   ]
+}
+
+function describeRecord(record: RecordFigures | null): RecordStatus | null {
+  if (record === null) return null
+  const { noticesDue, noticesMade, noticesWithheld, doubleBounces, accounting } = record
+  return {
+    notices: { due: noticesDue, made: noticesMade, withheld: noticesWithheld, doubleBounces },
+    accounting:
+      accounting === null ? null : { behindBytes: accounting.behindBytes, problem: accounting.presentProblem },
+  }
 }
 
 async function findAny({ store, config }: ViewOptions, id: string): Promise<MessageRecord | null> {

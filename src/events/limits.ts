@@ -129,3 +129,21 @@ export const lockWaitMsMax = limit({
   why: 'A process or thread that is being replaced needs a moment to close its files; nothing else may hold them.',
   breach: 'store_in_use',
 })
+
+export const tallyKeptMsMax = limit({
+  name: 'tally.kept',
+  value: 45 * dayMs,
+  unit: 'ms',
+  owner,
+  why: 'A month has 31 days, and no message is tried for longer: until then the logs may tell of a notice again. 100 B for each that went out.',
+  breach: 'forgotten',
+})
+
+export const tallyBouncesMax = limit({
+  name: 'tally.bounces-waiting',
+  value: 100_000,
+  unit: 'addresses',
+  owner,
+  why: 'They wait for the directory, which takes hundreds at a time. × 300 B = 30 MB on disk when it does not answer for long.',
+  breach: 'counted only; whoever sends there again finds it again',
+})

@@ -203,6 +203,7 @@ test('who begins anew reads on behind the segments that are gone', () => {
     again.settle()
     const reader = new Reader()
     const follower = reader.follow(again, new Map())
+    follower.release(follower.positions)
     for (const { name, heldFrom } of again.spool.channels)
       assert.equal(heldFrom, follower.positions.get(name) ?? Number.POSITIVE_INFINITY, 'it holds what it needs')
     follower.aim()

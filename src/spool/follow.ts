@@ -83,8 +83,6 @@ export class SpoolFollower {
       ),
       this.#outcomes,
     ]
-    // One that begins anew, because files of its store were set aside, needs what the one before it had let go.
-    this.release(this.positions)
   }
 
   /** What is on disk now is what `step` goes on to. */
@@ -103,6 +101,12 @@ export class SpoolFollower {
     return true
   }
 
+  /** Goes on behind all that is on disk now, and never reads it. */
+  skip(): void {
+    this.aim()
+    for (const log of this.#logs) log.skip()
+  }
+
   /** By name of the log: everything before was read. */
   get positions(): ReadonlyMap<string, number> {
     return new Map(this.#logs.map(({ channel, position }) => [channel.name, position]))
@@ -113,7 +117,7 @@ export class SpoolFollower {
     return this.#logs.reduce((sum, { behindBytes }) => sum + behindBytes, 0)
   }
 
-  /** Nothing before these positions is ever asked for again. */
+  /** Nothing before these positions is ever asked for again, by nobody who follows. Before the first call nothing is let go that was not before. */
   release(positions: ReadonlyMap<string, number>): void {
     for (const { channel } of this.#logs) channel.setHeldFrom(positions.get(channel.name) ?? 0)
   }
@@ -187,6 +191,12 @@ class LogFollower {
 
   aim(): void {
     this.#target = Math.max(this.position, this.#end)
+  }
+
+  skip(): void {
+    this.position = this.#target
+    this.#nextBatch = null
+    this.close()
   }
 
   /** Reads about so many bytes; returns how many. */

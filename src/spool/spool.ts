@@ -35,7 +35,13 @@ export {
   type SpoolOptions,
 } from './open.ts'
 export { intakeLogName, spoolRoot } from './files.ts'
-export { readSubmission, type RecipientOutcome, type StoredOutcome, type StoredSubmission } from './records.ts'
+export {
+  readFacts,
+  readSubmission,
+  type RecipientOutcome,
+  type StoredOutcome,
+  type StoredSubmission,
+} from './records.ts'
 export { SpoolPins } from './pins.ts'
 export { type RebuildReport, rebuildQueue } from './rebuild.ts'
 export type { ReclaimFigures } from './reclaim.ts'

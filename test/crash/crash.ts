@@ -64,6 +64,8 @@ duplicates         ${share(duplicates.total)}: ${share(duplicates.fromLostReplie
   per kill         at most ${duplicates.perKillMax}; allowed over all kills ${share(duplicates.allowed)}; oldest forgotten outcome ${Math.round(duplicates.forgottenMsMax)} ms
 recovery           median ${Math.round(median)} ms, at most ${Math.round(recoveryMs.at(-1) as number)} ms, from the start of the process to "ready"
 statuses           ${share(result.statuses.messages)} messages known in every life, asked ${share(result.statuses.questions)} times; none went back from an end
+accounting         ${share(result.record.lines)} lines in ${result.record.files} files, ${share(result.record.accepted)} of them accepted; ${share(result.record.stored)} messages in the store say the same
+notices            ${share(result.record.notices)} told of ${share(result.record.bounced)} recipients that bounced, each under one id
 SIGTERM            drained in ${Math.round(result.drainMs)} ms`
 }
 

@@ -27,6 +27,7 @@ import { launch, type Posthaste } from '../support/posthaste.ts'
 import { checkEvidence, type Evidence, type StoredRecipient, type Verdict } from './checker.ts'
 import { probeUser, receiverScript } from './receiver-script.ts'
 import type { SourceTask } from './source.ts'
+import { type ArrivedNotice, checkRecord, readNotice, type RecordFigures } from './record.ts'
 import { type StatusFigures, Statuses } from './statuses.ts'
 
 export interface CrashPlan {
@@ -50,6 +51,7 @@ export interface CrashResult extends Verdict {
   /** Segments of the intake log that there have ever been, and that are left. */
   readonly segments: { readonly ever: number; readonly left: number }
   readonly statuses: StatusFigures
+  readonly record: RecordFigures
 }
 
 /** One in so many kills comes during recovery, because that must be repeatable too. */
@@ -84,10 +86,14 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
       more.push(`nothing is queued, and ${statuses.messages - statuses.final} messages have no final status`)
     if (exitCode !== 0) more.push(`SIGTERM: exit code ${exitCode}, not 0 within ${drainMsMax / 1_000} s`)
     plan.progress('comparing the ledgers and the spool')
+    const { notices } = world
+    const sent = readLedger<SentRecord>(sentLedger(plan.directory)).records
+    const record = await checkRecord({ dataDirectory: join(plan.directory, 'data'), sent, notices, empty })
+    more.push(...record.violations)
     const verdict = judge({ ...world, directory: plan.directory, inFlightMax: connectionsPerSite, outcomeMsMax }, more)
     if (empty && verdict.pending > 0)
       verdict.violations.push(`forgotten: nothing was queued, and ${verdict.pending} are pending in the spool`)
-    return { ...verdict, ...recovered, statuses, kills: world.killsAtMs.length, drainMs }
+    return { ...verdict, ...recovered, statuses, record: record.figures, kills: world.killsAtMs.length, drainMs }
   } finally {
     await world.end()
   }
@@ -98,6 +104,7 @@ interface World {
   readonly receiver: Receiver
   readonly receivedHeaders: Map<string, Set<string>>
   readonly statuses: Statuses
+  readonly notices: ArrivedNotice[]
   readonly killsAtMs: number[]
   start(): void
   stopSource(): Promise<void>
@@ -113,12 +120,17 @@ async function build(plan: CrashPlan): Promise<World> {
   mkdirSync(directory, { recursive: true })
   const receivedHeaders = new Map<string, Set<string>>()
   const statuses = new Statuses(directory)
+  const notices: ArrivedNotice[] = []
   const receiver = await startReceiver(receiverScript(seed), {
     ledger: openLedger(receivedLedger(directory)),
     rememberMax: 0,
     onMessage: (message) => {
-      noteHeaders(receivedHeaders, message.testId, message.content as Buffer)
-      statuses.noteArrival(message)
+      const notice = readNotice(message)
+      if (notice !== null) notices.push(notice)
+      else {
+        noteHeaders(receivedHeaders, message.testId, message.content as Buffer)
+        statuses.noteArrival(message)
+      }
     },
   })
   const port = await freePort()
@@ -133,6 +145,7 @@ async function build(plan: CrashPlan): Promise<World> {
     receiver,
     receivedHeaders,
     statuses,
+    notices,
     killsAtMs: [],
     start: () => (world.engine = start()),
     stopSource: () => stopSource(source),
@@ -168,6 +181,7 @@ delivery: { connections_per_site: ${connectionsPerSite} }
 retry: { delays: [1s, 2s, 5s], jitter: 0.15, expire_after: 1h }
 spool: { segment_size: 4MiB, window_size: 4MiB, checkpoint_after: 512KiB, reserve: 64MiB }
 http: { listeners: [{ port: ${httpPort} }] }
+notices: { per_hour: 1000000, group_within: 2s }
 management: { address: 127.0.0.1, port: 0 }
 `
 }
@@ -239,7 +253,9 @@ export async function queueBecomesEmpty(engine: Posthaste, directory: string): P
   return false
 }
 
-const isProbe = ({ rcpt }: { readonly rcpt: string }): boolean => rcpt.startsWith(probeUser)
+/** Mail that no source sent: probes, and notices to whoever sent something. */
+const isOther = ({ rcpt, from }: { readonly rcpt: string; readonly from: string }): boolean =>
+  from === '' || rcpt.startsWith(probeUser)
 
 export function judge(
   run: Pick<Evidence, 'receivedHeaders' | 'killsAtMs' | 'inFlightMax' | 'outcomeMsMax'> & {
@@ -262,6 +278,7 @@ export function judge(
       outcomes.flatMap(({ recipients }) => recipients.map(({ recipient, outcome }) => [recipient, outcome.kind])),
     )
     for (const [index, rcpt] of submission.recipients.entries()) {
+      if (isOther({ rcpt, from: submission.returnPath })) continue
       // The chunks of what is settled may lie in a segment that is used again already, before its envelope's.
       if (content === null && !pending.includes(index)) continue
       const end = pending.includes(index) ? 'pending' : endOf(kinds.get(index))
@@ -271,8 +288,8 @@ export function judge(
   const verdict = checkEvidence({
     ...run,
     sent: readLedger<SentRecord>(sentLedger(run.directory)).records,
-    received: readLedger<ReceivedRecord>(receivedLedger(run.directory)).records.filter((record) => !isProbe(record)),
-    stored: stored.filter((recipient) => !isProbe(recipient)),
+    received: readLedger<ReceivedRecord>(receivedLedger(run.directory)).records.filter((record) => !isOther(record)),
+    stored,
     refuses: (rcpt) => rcpt.endsWith('@refuses.test'),
   })
   const intake = statSpool(disk).find(({ log }) => log === 'intake-0')

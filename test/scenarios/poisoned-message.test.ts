@@ -41,7 +41,7 @@ async function build(t: TestContext, layout: Layout): Promise<World> {
   const log = { error: (_: unknown, text: string) => alarms.push(text), fatal() {}, warn() {}, info() {}, debug() {} }
   const sandboxSink = { address: '127.0.0.1', port: receiver.port }
   const entries = { deliver: poisoned, scheduler: poisoned, events: poisonedStore }
-  const store = new StoreClient(systemClock)
+  const store = new StoreClient({ clock: systemClock })
   return {
     config,
     store,

@@ -1,4 +1,5 @@
 /** A tenant of the directory with a key and a proven domain, made before the program starts, so that a test of the sending API needs no DNS. */
+import { openLog } from '../../src/app/log.ts'
 import { openTenants } from '../../src/app/tenants.ts'
 import type { Config } from '../../src/config/config.ts'
 import type { DirectorySnapshot } from '../../src/ports/directory.ts'
@@ -14,7 +15,7 @@ export interface ApiTenant {
 export const apiSender = 'orders@shop.example'
 
 export async function makeApiTenant(config: Config): Promise<ApiTenant> {
-  const { directory } = await openTenants(config)
+  const { directory } = await openTenants(config, openLog(config.log))
   try {
     const { id } = await directory.createTenant('shop')
     const domain = await directory.addDomain(id, { domain: 'shop.example' })

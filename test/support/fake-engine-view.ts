@@ -52,6 +52,10 @@ export const statusExample: EngineStatus = {
     state: 'open',
   },
   store: { messages: 1_234, days: 3, bytes: 5_000_000, behindBytes: 0 },
+  record: {
+    notices: { due: 0, made: 12, withheld: 0, doubleBounces: 1 },
+    accounting: { behindBytes: 5_000_000, problem: 'ENOSPC' },
+  },
   threads: [{ name: 'scheduler', state: 'running', cpuPercent: 41.6, restarts: 0 }],
   setAside: 2,
 }

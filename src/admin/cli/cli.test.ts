@@ -131,16 +131,18 @@ test('start hands over a checked configuration, flags first, and leaves with the
 test('status is one screen, without colour where nobody sees it, and lets no control characters through', async () => {
   const { code, out } = await run(['status'])
   assert.equal(code, 0)
-  assert.deepEqual(out.split('\n').slice(0, 16), [
+  assert.deepEqual(out.split('\n').slice(0, 18), [
     'mail.example.com is DEGRADED, up 3.2d, posthaste 0.1.0',
     '  ! the disk is nearly full',
     '',
     'last minute  123/s accepted, 1,119/s delivered, 0.25/s deferred, 0/s bounced',
-    'since start  1,234,567 accepted for 1,300,000 recipients, 1,290,000 delivered, 900 bounced, 12 expired, 44 refused',
+    'since start  1,234,567 accepted for 1,300,000 recipients, 1,290,000 delivered, 900 bounced, 12 expired, 5 suppressed, 44 refused',
     'queue        9,088 waiting: 40 ready, 9,000 deferred, 48 in flight, oldest 2h',
     'connections  12 in, 20 out, 3 out and idle',
     'spool        open, 3 GiB free on disk (new mail is refused below 1 GiB)',
     'store        1,234 messages of 3 days, 4.8 MiB',
+    'notices      12 made, 1 bounced themselves',
+    'accounting   acct.json cannot be written (ENOSPC); 4.8 MiB of the logs wait for it, and mail goes on',
     'set aside    2 messages over which the program has died twice; see strikes.json',
     '',
     'SITE               QUEUED  IN FLIGHT  CONNECTIONS  STATE   LAST COMPLAINT',

@@ -1,7 +1,7 @@
 /** `posthaste status`: one screen that says first whether mail flows, then what is in the way. */
 import type { Command } from 'commander'
 import { formatBytes, formatDuration, MiB } from '../../kernel/units.ts'
-import type { EngineStatus } from '../view.ts'
+import type { EngineStatus, RecordStatus } from '../view.ts'
 import type { CliContext } from './context.ts'
 import { ask, withEngineOptions, type EngineFlags } from './engine-client.ts'
 import { count, rate, table, type Column } from './table.ts'
@@ -35,7 +35,7 @@ function headline(context: CliContext, status: EngineStatus): string {
 const storeBehindBytes = 256 * MiB
 
 function summary(context: CliContext, status: EngineStatus): string {
-  const { rates, totals, queue, connections, spool, store, setAside } = status
+  const { rates, totals, queue, connections, spool, store, record, setAside } = status
   const oldest = queue.messages === 0 ? '' : `, oldest ${formatDuration(queue.oldestMs)}`
   const lines = [
     [
@@ -66,6 +66,8 @@ function summary(context: CliContext, status: EngineStatus): string {
             `${count(store.messages)} messages of ${count(store.days)} days, ${formatBytes(store.bytes)}${store.behindBytes > storeBehindBytes ? `, ${formatBytes(store.behindBytes)} behind` : ''}`,
           ] as const,
         ]),
+    ...(record === null ? [] : [['notices', noticesLine(record)] as const]),
+    ...(record?.accounting?.problem ? [['accounting', accountingLine(record.accounting)] as const] : []),
     ...(setAside === 0
       ? []
       : [
@@ -76,12 +78,26 @@ function summary(context: CliContext, status: EngineStatus): string {
     .map(([name, text]) => {
       const alarming =
         name === 'set aside' ||
+        name === 'accounting' ||
         (name === 'spool' && spool.state !== 'open') ||
         (name === 'store' && (store?.behindBytes ?? 0) > storeBehindBytes)
       return `${context.style('dim', name.padEnd(12))} ${alarming ? context.style('red', text) : text}`
     })
     .join('\n')
 }
+
+function noticesLine({ notices }: RecordStatus): string {
+  const { due, made, withheld, doubleBounces } = notices
+  const more = [
+    ...(due > 0 ? [`${count(due)} on their way`] : []),
+    ...(withheld > 0 ? [`${count(withheld)} withheld, being too many for one address`] : []),
+    ...(doubleBounces > 0 ? [`${count(doubleBounces)} bounced themselves`] : []),
+  ]
+  return [`${count(made)} made`, ...more].join(', ')
+}
+
+const accountingLine = ({ behindBytes, problem }: NonNullable<RecordStatus['accounting']>): string =>
+  `acct.json cannot be written (${problem}); ${formatBytes(behindBytes)} of the logs wait for it, and mail goes on`
 
 function sites(context: CliContext, { sites: all }: EngineStatus): string {
   const columns: Column[] = [

@@ -7,7 +7,7 @@
  *   2. `durable` is never ahead of what is on disk.
  *   3. No call waits for the disk.
  */
-import { invariant, rethrowBug } from '../../kernel/assert.ts'
+import { rethrowBug } from '../../kernel/assert.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { LogMark, LogMarks } from '../../model/log-mark.ts'
 import type { SubmissionFacts } from '../../model/submission.ts'
@@ -44,6 +44,8 @@ export interface AccountingFigures {
   readonly problems: number
   /** '' when there was none. */
   readonly lastErrorText: string
+  /** '' when it can be written now. */
+  readonly presentProblem: string
 }
 
 /** How long `open` waits after its first failure. */
@@ -121,23 +123,22 @@ export class AccountingLog {
     return new Map([...this.#durable].map(([log, { position, whole }]) => [log, whole ? position : position - 1]))
   }
 
-  /** It takes no record until `onRoom`: what is left out meanwhile is to be read again, from `marks` on. */
+  /** No more records until `onRoom`, but for those of the batch at hand: what waits is in memory. */
   get crowded(): boolean {
     return this.#file.crowded
   }
 
-  /** One line per recipient. Not while it is crowded. */
+  /** One line per recipient. */
   submission(number: number, head: MessageHead, facts: SubmissionFacts, mark: LogMark): void {
     this.#take(mark, head.recipients.length, (index) => acceptedLine(number, head, facts, mark, index))
   }
 
-  /** One line per recipient of the outcome. Not while it is crowded. */
+  /** One line per recipient of the outcome. */
   outcome(number: number, head: MessageHead, facts: SubmissionFacts, outcome: AttemptOutcome, mark: LogMark): void {
     this.#take(mark, outcome.recipients.length, (index) => outcomeLine(number, head, facts, outcome, mark, index))
   }
 
   #take({ log, position }: LogMark, lines: number, lineAt: (index: number) => string): void {
-    invariant(!this.#file.crowded, 'the accounting log is fed while it is crowded')
     const known = this.#taken.get(log)
     if (known !== undefined && position < known.position) return
     const first = known?.position === position ? known.index + 1 : 0
@@ -161,8 +162,8 @@ export class AccountingLog {
   }
 
   figures(): AccountingFigures {
-    const { bytesWritten, waitingBytes, problems, lastErrorText } = this.#file
-    return { lines: this.#lines, bytes: bytesWritten, waitingBytes, problems, lastErrorText }
+    const { bytesWritten, waitingBytes, problems, lastErrorText, presentProblem } = this.#file
+    return { lines: this.#lines, bytes: bytesWritten, waitingBytes, problems, lastErrorText, presentProblem }
   }
 
   /** Settles when everything is on disk, or it fails, or the time is over; never rejects. */

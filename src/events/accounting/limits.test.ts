@@ -37,7 +37,6 @@ test('limit accounting.waiting: beyond so many bytes it is crowded, until half o
     const around1 = rig.log.figures().waitingBytes - 1
     accept(20, bytes - 2 * around1 - 1)
     assert.deepEqual([rig.log.figures().waitingBytes, rig.log.crowded], [bytes, bytes > waitingBytesMax.value])
-    if (rig.log.crowded) assert.throws(() => accept(30, 1), /is fed while it is crowded/)
     release()
     await rig.durable()
     assert.deepEqual([rig.log.crowded, rooms], [false, bytes > waitingBytesMax.value ? 1 : 0])

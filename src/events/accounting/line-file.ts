@@ -131,6 +131,11 @@ export class LineFile<Token> {
     this.#rearm()
   }
 
+  /** Why it cannot be written now; '' when it can. */
+  get presentProblem(): string {
+    return this.#troubled ? this.lastErrorText : ''
+  }
+
   /** Whole lines; what belongs together comes together. */
   add(lines: string): void {
     this.#text += lines

@@ -53,7 +53,7 @@ export class MessageMaker {
     const id = `${this.#run}-${number}`
     const head =
       `${markField}: ${id}\r\nDate: ${this.#now()}\r\nFrom: <${from}>\r\nTo: <${to}>\r\nMessage-ID: <${id}@source.test>\r\n` +
-      `Subject: test ${number}\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n${id} of ${this.#bytes} bytes\r\n`
+      `Subject: test ${id}\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n${id} of ${this.#bytes} bytes\r\n`
     const wire = Buffer.allocUnsafe(this.#bytes + 3)
     const start = wire.write(head, 0, 'utf8')
     invariant(

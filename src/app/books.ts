@@ -1,0 +1,209 @@
+/**
+ * What is kept of what the logs say, each record read once for all of it: the message store, and the tally. Both know when it comes again.
+ *
+ *   logs ─▶ follower ─▶ store   synced every few seconds, because that takes tens of milliseconds
+ *                    └▶ tally   committed every second, because notices and quotas wait for it
+ *
+ * The logs are held from where the one that is further behind must read them again.
+ */
+import { existsSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import type { MessageTable, Tally } from '../events/events.ts'
+import type { NoticeKind } from '../feedback/feedback.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { PosthasteError } from '../kernel/errors.ts'
+import { minuteMs, secondMs } from '../kernel/units.ts'
+import type { LogMarks } from '../model/log-mark.ts'
+import type { Disk } from '../ports/disk.ts'
+import { type LogThreadMemory, SpoolFollower } from '../spool/spool.ts'
+import type { ThreadLog } from './exchange.ts'
+import type { Heads } from './heads.ts'
+
+const storeSyncEveryMs = 10 * secondMs
+const tallyCommitEveryMs = secondMs
+const pruneEveryMs = 10 * minuteMs
+
+export interface BooksOptions {
+  readonly disk: Disk
+  readonly dataDirectory: string
+  readonly memory: LogThreadMemory
+  readonly clock: Clock
+  readonly log: ThreadLog
+  readonly openTally: () => Tally<NoticeKind>
+  /** Null when no store is kept. */
+  readonly openStore: (() => MessageTable) | null
+  readonly heads: Heads
+  /** Calls back with the message in hand, so that a death over it is known. */
+  readonly take: (number: number, act: () => void) => void
+}
+
+export class Books {
+  readonly #options: BooksOptions
+  #store: MessageTable | null
+  #tally: Tally<NoticeKind>
+  #follower: SpoolFollower | null = null
+  /** From where the logs are held for the store. */
+  #storePositions: LogMarks = new Map()
+  #tallyPositions: LogMarks = new Map()
+  #storeDirty = false
+  #tallyDirty = false
+  #syncedMs: number
+  #committedMs: number
+  #prunedMs = 0
+
+  constructor(options: BooksOptions) {
+    this.#options = options
+    this.#store = options.openStore?.() ?? null
+    this.#tally = options.openTally()
+    this.#syncedMs = this.#committedMs = options.clock.monotonicMs()
+  }
+
+  get store(): MessageTable | null {
+    return this.#store
+  }
+
+  get tally(): Tally<NoticeKind> {
+    return this.#tally
+  }
+
+  get following(): boolean {
+    return this.#follower !== null
+  }
+
+  get behindBytes(): number {
+    return this.#follower?.behindBytes ?? 0
+  }
+
+  /** Once the logs' ends are known. */
+  begin(): void {
+    try {
+      this.#follower = this.#follow()
+    } catch (error) {
+      if (!(error instanceof PosthasteError) || error.code !== 'store_of_other_spool') throw error
+      this.#setAside(error)
+      this.#follower = this.#follow()
+    }
+    this.#storePositions = this.#store?.positions ?? this.#follower.positions
+    this.#tallyPositions = this.#tally.positions
+  }
+
+  #follow(): SpoolFollower {
+    const { disk, memory, heads, take } = this.#options
+    return new SpoolFollower({
+      disk,
+      memory,
+      from: this.#store === null ? this.#tally.positions : lower(this.#store.positions, this.#tally.positions),
+      onSubmission: (number, submission, facts, mark) =>
+        take(number, () => {
+          this.#store?.submission(number, submission, facts)
+          this.#tally.submission(number, submission, facts, mark)
+        }),
+      onOutcome: (number, outcome, mark) =>
+        take(number, () => {
+          this.#store?.outcome(number, outcome)
+          this.#tally.outcome(number, outcome, mark, () => heads.of(number, outcome.place))
+        }),
+    })
+  }
+
+  /** Numbers of the spool that they were made from mean other messages in this one. */
+  #setAside({ message, cure }: PosthasteError): void {
+    const directory = join(this.#options.dataDirectory, 'store')
+    let to = ''
+    for (let n = 1; to === '' || existsSync(to); n++) to = `${directory}.other-${n}`
+    this.#store?.close()
+    this.#tally.close()
+    renameSync(directory, to)
+    this.#options.log('error', message, { cure, to })
+    this.#store = this.#options.openStore?.() ?? null
+    this.#tally = this.#options.openTally()
+  }
+
+  aim(): void {
+    this.#follower?.aim()
+  }
+
+  /** Reads about so many bytes. True when all was read that was there at the last `aim`. */
+  step(bytesMax: number): boolean {
+    const follower = this.#follower
+    if (follower === null) return false
+    const before = follower.behindBytes
+    const done = follower.step(bytesMax)
+    if (follower.behindBytes !== before) this.#storeDirty = this.#tallyDirty = true
+    return done
+  }
+
+  /** Something of the tally has changed that no log said. */
+  touch(): void {
+    this.#tallyDirty = true
+  }
+
+  /** Now and then. True when the tally was committed. */
+  keep(nowMs: number, elsewhere: LogMarks): boolean {
+    const { clock } = this.#options
+    const monotonicMs = clock.monotonicMs()
+    const commits = (this.#tallyDirty || this.#tally.waits) && monotonicMs - this.#committedMs >= tallyCommitEveryMs
+    if (commits) this.#commit(nowMs, elsewhere)
+    if (this.#storeDirty && monotonicMs - this.#syncedMs >= storeSyncEveryMs) this.#sync()
+    if (this.#store !== null && (monotonicMs - this.#prunedMs >= pruneEveryMs || this.#prunedMs === 0)) {
+      this.#prunedMs = monotonicMs
+      this.#store.prune()
+    }
+    return commits
+  }
+
+  #commit(nowMs: number, elsewhere: LogMarks): void {
+    const positions = this.#follower?.positions ?? new Map<string, number>()
+    this.#tally.commit(new Map([...positions, ...elsewhere]), nowMs)
+    this.#tallyPositions = positions
+    this.#tallyDirty = false
+    this.#committedMs = this.#options.clock.monotonicMs()
+  }
+
+  #sync(): void {
+    if (this.#store !== null && this.#follower !== null) {
+      const { positions } = this.#follower
+      this.#store.commit()
+      this.#store.sync(positions)
+      this.#storePositions = positions
+    }
+    this.#storeDirty = false
+    this.#syncedMs = this.#options.clock.monotonicMs()
+  }
+
+  /** Nothing of the logs is needed here before these positions, should this thread begin anew. */
+  get heldFrom(): LogMarks {
+    return this.#store === null ? this.#tallyPositions : lower(this.#storePositions, this.#tallyPositions)
+  }
+
+  release(heldFrom: LogMarks): void {
+    this.#follower?.release(heldFrom)
+  }
+
+  /** Everything that is on disk is in the books, for good; or what could be read until then. */
+  drain(untilMs: number, nowMs: number, elsewhere: LogMarks): void {
+    const follower = this.#follower
+    if (follower === null) return
+    follower.aim()
+    while (!follower.step(stepBytes) && this.#options.clock.monotonicMs() < untilMs);
+    this.#commit(nowMs, elsewhere)
+    this.#sync()
+  }
+
+  /** Closes the books. */
+  finish(nowMs: number, elsewhere: LogMarks): void {
+    this.#commit(nowMs, elsewhere)
+    this.#store?.close()
+    this.#tally.close()
+    this.#follower = null
+  }
+}
+
+const stepBytes = 512 * 1024
+
+/** By name of the log, the lower one; a log that one of them does not name is held from its beginning. */
+export function lower(one: LogMarks, other: LogMarks): LogMarks {
+  const positions = new Map<string, number>()
+  for (const [log, position] of one) positions.set(log, Math.min(position, other.get(log) ?? 0))
+  return positions
+}

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { headFor, openRig, smallSpool, submit } from '../../test/support/spool-rig.ts'
+import { RecordReader } from '../spool/spool.ts'
+import { Heads } from './heads.ts'
+import * as limits from './limits.ts'
+
+test('what is not kept any more is read again where its outcome says, out of the window and the file', () => {
+  const rig = openRig({ config: smallSpool })
+  rig.settle()
+  const content = Buffer.from('From: a@example.com\r\n\r\nx\r\n')
+  submit(rig, content, () => {})
+  rig.settle()
+  const [row] = [...rig.queue.rows.values()].flat()
+  assert.ok(row !== undefined)
+  const records = new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes)
+  const heads = new Heads(records)
+  const known = heads.of(row.number, row.place)
+  assert.deepEqual(known?.head.recipients, ['ann@example.net'])
+  // The window goes on, the file stays.
+  for (let i = 0; i < 40; i++) {
+    submit(rig, Buffer.alloc(4_000, 'x'), () => {})
+    rig.settle()
+  }
+  assert.equal(records.fromWindow(row.place, row.number), null)
+  assert.equal(heads.of(row.number, row.place)?.head.id, known?.head.id)
+  assert.equal(heads.of(row.number, 0), null, 'an outcome that does not tell')
+  assert.equal(heads.of(row.number + 64, row.place), null, 'another message is there')
+  assert.equal(heads.of(row.number, row.place + 64 * 1_000 * smallSpool.segmentBytes), null, 'no such segment')
+})
+
+test('limit app.heads-kept: so many recipients are known, one more costs the oldest message its place', () => {
+  const { value } = limits.headsRecipientsMax
+  const rig = openRig({ config: smallSpool })
+  rig.settle()
+  const heads = new Heads(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes))
+  const { facts, ...head } = headFor(['a@x.example'])
+  const stored = {
+    ...head,
+    id: '0',
+    acceptedAtMs: 0,
+    contentBytes: 1,
+    chunks: [],
+    inlineOffset: 0,
+    inlineBytes: 0,
+    factsOffset: 0,
+  }
+  const half = { ...stored, recipients: Array.from({ length: value / 2 }, () => 'a@x.example') }
+  heads.note(1, half, facts)
+  heads.note(2, { ...half, recipients: half.recipients.slice(1) }, facts)
+  heads.note(3, stored, facts)
+  assert.notEqual(heads.of(1, 0), null)
+  heads.note(4, stored, facts)
+  assert.equal(heads.of(1, 0), null)
+  assert.notEqual(heads.of(2, 0), null)
+})

@@ -1,0 +1,184 @@
+/**
+ * Notices that are due, from the first outcome to the day when nobody can ask for it again.
+ *
+ *   outcome ─▶ gathering ──(no more can join)──▶ due ──(on disk as a message)──▶ sent
+ *                                                 └──(nobody may be told)──▶ dropped
+ *
+ * What joins which notice depends on the times in the logs alone, and the id on the first recipient: read again, the logs make the same notices.
+ */
+import { createHash } from 'node:crypto'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { uuidV7From } from '../../kernel/ids.ts'
+import type { Outcome } from '../../model/outcome.ts'
+
+/** Of whom a notice tells. */
+export interface ToldRecipient {
+  readonly recipient: number
+  readonly address: string
+  readonly outcome: Outcome
+  readonly host: string
+  readonly peerAddress: string
+  readonly atMs: number
+  /** 0: it is not tried again. */
+  readonly retriedUntilMs: number
+}
+
+/** What a notice is about. */
+export interface AboutSubmission {
+  /** Where its record is. */
+  readonly place: number
+  readonly id: string
+  readonly tenant: string
+  readonly returnPath: string
+  readonly from: string
+  readonly subject: string
+  readonly acceptedAtMs: number
+  readonly recipients: number
+}
+
+export interface DueNotice<Kind extends string = string> {
+  /** Its own public id. */
+  readonly id: string
+  readonly number: number
+  readonly kind: Kind
+  readonly about: AboutSubmission
+  readonly told: readonly ToldRecipient[]
+}
+
+export class DueNotices {
+  readonly #groupMs: number
+  readonly #run: ReturnType<typeof statements>
+  /** Gathering or due. */
+  #waiting: number
+  /** Notices that others may join, by submission and kind. */
+  readonly #gathering = new Map<string, { readonly id: string; readonly openedMs: number }>()
+
+  constructor(database: DatabaseSync, groupMs: number) {
+    this.#groupMs = groupMs
+    this.#run = statements(database)
+    this.#waiting = Number(this.#run.waiting.get()?.['count'])
+    for (const row of this.#run.gathering.all() as unknown as NoticeRow[])
+      this.#gathering.set(`${row.number} ${row.kind}`, row)
+  }
+
+  /** One recipient, unless its sender was told of it before. `mayBegin` is asked before another notice is begun. */
+  add(
+    kind: string,
+    number: number,
+    about: AboutSubmission,
+    told: ToldRecipient,
+    mayBegin: () => boolean,
+  ): 'begun' | 'joined' | 'known' | 'withheld' {
+    if (this.#run.isTold.get(number, kind, told.recipient) !== undefined) return 'known'
+    const key = `${number} ${kind}`
+    const open = this.#gathering.get(key)
+    const joins = open !== undefined && told.atMs < open.openedMs + this.#groupMs
+    if (open !== undefined && !joins) this.#endGathering(key, open.id)
+    const id = joins ? open.id : noticeId(number, kind, told)
+    // A message that was found in the logs before the outcome that it tells of: they are being read again.
+    const known = !joins && this.isNotice(id)
+    if (!joins && !known && !mayBegin()) return 'withheld'
+    const { recipient, ...what } = told
+    this.#run.tell.run(number, kind, recipient, id, JSON.stringify(what))
+    if (joins) return 'joined'
+    // Nobody else can join it.
+    const alone = about.recipients === 1
+    if (!alone) this.#gathering.set(key, { id, openedMs: told.atMs })
+    if (known) return 'known'
+    this.#run.begin.run(id, number, kind, alone ? 'due' : 'gathering', told.atMs, JSON.stringify(about))
+    this.#waiting += 1
+    return 'begun'
+  }
+
+  /** Those that nothing can join any more are due. */
+  ripen(nowMs: number): void {
+    for (const [key, { id, openedMs }] of this.#gathering)
+      if (openedMs + this.#groupMs <= nowMs) this.#endGathering(key, id)
+  }
+
+  /** Oldest first. */
+  due(count: number): readonly DueNotice[] {
+    if (this.#waiting === 0) return []
+    return (this.#run.due.all(count) as unknown as NoticeRow[]).map(({ id, number, kind, about }) => ({
+      id,
+      number,
+      kind,
+      about: JSON.parse(about) as AboutSubmission,
+      told: (this.#run.toldIn.all(id) as unknown as ToldRow[]).map(({ recipient, what }) => ({
+        ...(JSON.parse(what) as Omit<ToldRecipient, 'recipient'>),
+        recipient,
+      })),
+    }))
+  }
+
+  /** How many are gathering or due. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** It is a message by now, or will never be one. */
+  end(id: string, state: 'sent' | 'dropped'): void {
+    this.#waiting -= Number(this.#run.end.run(state, id).changes)
+  }
+
+  /** A message of ours is on disk: the notice that it is, or one that is to come when the logs are read again. */
+  found(id: string, number: number, atMs: number): void {
+    if (this.isNotice(id)) this.end(id, 'sent')
+    else this.#run.begin.run(id, number, '', 'sent', atMs, '{}')
+  }
+
+  isNotice(id: string): boolean {
+    return this.#run.stateOf.get(id) !== undefined
+  }
+
+  /** What went out long ago. */
+  forget(beforeMs: number): void {
+    this.#run.forgetTold.run(beforeMs)
+    this.#run.forget.run(beforeMs)
+  }
+
+  #endGathering(key: string, id: string): void {
+    this.#gathering.delete(key)
+    this.#run.ripe.run(id)
+  }
+}
+
+/** The first 48 bits are the time of the outcome, the others a hash of whom it tells. */
+function noticeId(number: number, kind: string, { recipient, atMs }: ToldRecipient): string {
+  return uuidV7From(atMs, createHash('sha256').update(`${number} ${recipient} ${kind}`).digest())
+}
+
+interface NoticeRow {
+  readonly id: string
+  readonly number: number
+  readonly kind: string
+  readonly openedMs: number
+  readonly about: string
+}
+
+interface ToldRow {
+  readonly recipient: number
+  readonly what: string
+}
+
+const over = `state IN ('sent', 'dropped') AND openedMs < ?`
+
+function statements(database: DatabaseSync): Record<keyof typeof sql, StatementSync> {
+  const prepared = Object.entries(sql).map(([name, text]) => [name, database.prepare(text)])
+  return Object.fromEntries(prepared) as Record<keyof typeof sql, StatementSync>
+}
+
+const sql = {
+  gathering: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'gathering'`,
+  isTold: 'SELECT 1 FROM told WHERE number = ? AND kind = ? AND recipient = ?',
+  tell: 'INSERT INTO told VALUES (?, ?, ?, ?, ?)',
+  stateOf: 'SELECT state FROM notices WHERE id = ?',
+  begin: 'INSERT INTO notices VALUES (?, ?, ?, ?, ?, ?)',
+  ripe: `UPDATE notices SET state = 'due' WHERE id = ? AND state = 'gathering'`,
+  due: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'due' ORDER BY openedMs LIMIT ?`,
+  waiting: `SELECT count(*) AS count FROM notices WHERE state IN ('due', 'gathering')`,
+  toldIn: 'SELECT recipient, what FROM told WHERE notice = ? ORDER BY recipient',
+  end: `UPDATE notices SET state = ? WHERE id = ? AND state IN ('due', 'gathering')`,
+  forgetTold: `DELETE FROM told WHERE notice IN (SELECT id FROM notices WHERE ${over})`,
+  forget: `DELETE FROM notices WHERE ${over}`,
+} as const

@@ -1,0 +1,338 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { firstNoonMs, headOf, outcomeOf } from '../../../test/support/store-rig.ts'
+import { seededRandom } from '../../kernel/random.ts'
+import { dayMs, hourMs, minuteMs } from '../../kernel/units.ts'
+import type { LogMark } from '../../model/log-mark.ts'
+import { noFacts, notifyOn } from '../../model/submission.ts'
+import * as limits from '../limits.ts'
+import type { AttemptOutcome } from '../message-table.ts'
+import type { DueNotice } from './due-notices.ts'
+import { Tally, type TalliedHead, type TallyOptions } from './tally.ts'
+
+const memory = '/dev/shm'
+
+class Rig {
+  readonly directory: string
+  readonly problems: string[] = []
+  tally: Tally
+  readonly #options: Partial<TallyOptions<string>>
+
+  constructor(t: TestContext, options: Partial<TallyOptions<string>> = {}) {
+    this.directory = mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), 'posthaste-tally-'))
+    this.#options = options
+    this.tally = this.open()
+    t.after(() => {
+      this.tally.close()
+      rmSync(this.directory, { recursive: true })
+    })
+  }
+
+  open(): Tally {
+    return Tally.open({
+      directory: this.directory,
+      groupMs: minuteMs,
+      noticeFor: ({ outcome, returnPath }) =>
+        returnPath !== '' && (outcome.kind === 'bounced' || outcome.kind === 'expired') ? 'failed' : null,
+      isHardBounce: ({ enhanced }) => enhanced === '5.1.1',
+      mayTell: () => true,
+      lifeMs: 3 * dayMs,
+      onProblem: (problem) => void this.problems.push(problem),
+      ...this.#options,
+    })
+  }
+
+  /** What was not committed is gone. */
+  crash(): void {
+    this.tally.close()
+    this.tally = this.open()
+  }
+
+  /** Those whose time has come, on disk. */
+  due(nowMs: number): readonly DueNotice[] {
+    this.tally.commit(new Map(), nowMs)
+    return this.tally.dueNotices(1_000)
+  }
+}
+
+const mark = (log: string, position: number): LogMark => ({ log, position })
+const accept = (
+  { tally }: Rig,
+  number: number,
+  given: Partial<TalliedHead> = {},
+  credentialId = 'key1',
+): TalliedHead => {
+  const head = headOf(number, firstNoonMs, given)
+  tally.submission(number, head, { ...noFacts, credentialId }, mark('intake-0', number * 100))
+  return head
+}
+let positions = 0
+const settle = ({ tally }: Rig, number: number, head: TalliedHead, outcome: AttemptOutcome, at = ++positions): void =>
+  tally.outcome(number, { ...outcome, place: number }, mark('outcome-0', at), () => ({ head, facts: noFacts }))
+const bounce = (recipient = 0, atMs = firstNoonMs): AttemptOutcome => outcomeOf('bounced', 1, { recipient, atMs })
+
+test('recipients are counted by tenant, credential and day, once however often their records come', (t) => {
+  const rig = new Rig(t)
+  accept(rig, 1, { recipients: ['a@example.net', 'b@example.net'] })
+  accept(rig, 2)
+  accept(rig, 3, {}, 'key2')
+  accept(rig, 4, { tenant: 'other' })
+  const day = Math.floor(firstNoonMs / dayMs)
+  const month = (2026 - 1970) * 12 + 6
+  const used = (messages: number) => ({ day, dayMessages: messages, month, monthMessages: messages })
+  assert.deepEqual(rig.tally.usage('acme', null, firstNoonMs), used(4))
+  assert.deepEqual(rig.tally.usage('acme', 'key1', firstNoonMs), used(3))
+  assert.deepEqual(rig.tally.usage('nobody', null, firstNoonMs), used(0))
+  rig.tally.commit(new Map([['intake-0', 4096]]), firstNoonMs)
+  accept(rig, 5)
+  rig.crash()
+  assert.equal(rig.tally.positions.get('intake-0'), 4096)
+  for (const number of [2, 3, 5]) accept(rig, number)
+  assert.deepEqual(rig.tally.usage('acme', null, firstNoonMs), used(5))
+  const nextDay = rig.tally.usage('acme', null, firstNoonMs + dayMs)
+  assert.deepEqual([nextDay.dayMessages, nextDay.monthMessages], [0, 5])
+  assert.equal(rig.tally.usage('acme', null, firstNoonMs + 31 * dayMs).monthMessages, 0)
+})
+
+test("Posthaste's own mail is nobody's use", (t) => {
+  const rig = new Rig(t)
+  accept(rig, 1, { client: 'posthaste', returnPath: '' })
+  assert.equal(rig.tally.usage('acme', null, firstNoonMs).dayMessages, 0)
+})
+
+test('what bounces within a minute is told together, and again after it', (t) => {
+  const rig = new Rig(t)
+  const head = accept(rig, 1, { recipients: ['a@x.example', 'b@x.example', 'c@x.example'] })
+  settle(rig, 1, head, bounce(0))
+  settle(rig, 1, head, bounce(2, firstNoonMs + 59_000))
+  assert.deepEqual(rig.due(firstNoonMs + 59_000), [])
+  const first = rig.due(firstNoonMs + 60_000)
+  assert.deepEqual(
+    first.map(({ told }) => told.map(({ address }) => address)),
+    [['a@x.example', 'c@x.example']],
+  )
+  settle(rig, 1, head, bounce(1, firstNoonMs + 61_000))
+  const second = rig.due(firstNoonMs + hourMs)
+  assert.equal(second.length, 2)
+  assert.deepEqual(rig.tally.figures().noticesMade, 2)
+  assert.equal(new Set(second.map(({ id }) => id)).size, 2)
+  for (const { id } of second) rig.tally.endNotice(id, 'sent')
+  assert.deepEqual(rig.due(firstNoonMs + hourMs), [])
+  assert.equal(rig.tally.waits, true, 'the addresses are for the directory')
+})
+
+test('a submission of one recipient waits for nobody', (t) => {
+  const rig = new Rig(t)
+  settle(rig, 1, accept(rig, 1), bounce())
+  const [notice] = rig.due(firstNoonMs)
+  assert.equal(notice?.kind, 'failed')
+  assert.equal(notice.about.returnPath, 'bounces@acme.example')
+  assert.equal(notice.told[0]?.outcome.enhanced, '5.1.1')
+  assert.equal(notice.told[0].recipient, 0)
+})
+
+test('a notice that is found in the logs is not due any more', (t) => {
+  const rig = new Rig(t)
+  settle(rig, 1, accept(rig, 1), bounce())
+  const [notice] = rig.due(firstNoonMs)
+  accept(rig, 2, { id: notice?.id ?? '', client: 'posthaste', returnPath: '' })
+  assert.deepEqual(rig.due(firstNoonMs), [])
+})
+
+test('made again from the logs alone, nothing that went out is due again', (t) => {
+  const rig = new Rig(t)
+  const head = accept(rig, 1, { recipients: ['a@x.example', 'b@x.example'] })
+  settle(rig, 1, head, bounce(0))
+  settle(rig, 1, head, bounce(1))
+  const [notice] = rig.due(firstNoonMs + hourMs)
+  rig.tally.close()
+  rmSync(join(rig.directory, 'tally.sqlite'))
+  writeFileSync(join(rig.directory, 'tally.sqlite'), Buffer.alloc(8192, 'x'))
+  rig.tally = rig.open()
+  assert.match(rig.problems.join(), /is kept as .*damaged-1/)
+  accept(rig, 1, { recipients: head.recipients })
+  // The notice itself is in the log of intake, which is read before that of outcomes.
+  accept(rig, 2, { id: notice?.id ?? '', client: 'posthaste', returnPath: '' })
+  settle(rig, 1, head, bounce(0))
+  settle(rig, 1, head, bounce(1))
+  assert.deepEqual(rig.due(firstNoonMs + hourMs), [])
+})
+
+test('over the hourly bound nothing new is begun, and what was begun goes on', (t) => {
+  let room = 1
+  const rig = new Rig(t, { mayTell: () => room-- > 0 })
+  const head = accept(rig, 1, { recipients: ['a@x.example', 'b@x.example'] })
+  settle(rig, 1, head, bounce(0))
+  settle(rig, 1, head, bounce(1))
+  settle(rig, 2, accept(rig, 2), bounce())
+  const due = rig.due(firstNoonMs + hourMs)
+  assert.deepEqual(
+    due.map(({ number, told }) => [number, told.length]),
+    [[1, 2]],
+  )
+  assert.equal(rig.tally.figures().noticesWithheld, 1)
+})
+
+test('a submission is read for a delivery only when its sender wants to hear of it', (t) => {
+  const rig = new Rig(t, { noticeFor: ({ outcome }) => (outcome.kind === 'delivered' ? 'relayed' : null) })
+  const wants = {
+    returns: '',
+    envelopeId: '',
+    recipients: [{ notify: notifyOn.success, originalRecipient: '' }],
+  } as const
+  const asking = accept(rig, 1, { dsn: wants })
+  const silent = accept(rig, 2)
+  settle(rig, 1, asking, outcomeOf('deferred', 1))
+  settle(rig, 1, asking, outcomeOf('delivered', 2))
+  rig.tally.outcome(2, { ...outcomeOf('delivered', 1), place: 2 }, mark('outcome-0', ++positions), () =>
+    assert.fail('read'),
+  )
+  assert.deepEqual(
+    rig.due(firstNoonMs + dayMs).map(({ number, kind }) => [number, kind]),
+    [[1, 'relayed']],
+  )
+  // Its end is known: whatever comes now is not asked about.
+  rig.tally.outcome(1, { ...outcomeOf('delivered', 3), place: 1 }, mark('outcome-0', ++positions), () =>
+    assert.fail('read'),
+  )
+  assert.equal(silent.dsn, undefined)
+})
+
+test('addresses that do not exist wait for the directory, across a crash', (t) => {
+  const rig = new Rig(t)
+  settle(rig, 1, accept(rig, 1), bounce())
+  settle(rig, 2, accept(rig, 2), bounce())
+  rig.tally.commit(new Map(), firstNoonMs)
+  rig.crash()
+  const found = rig.tally.bounces(10)
+  assert.deepEqual(
+    found.map(({ tenant, address }) => [tenant, address]),
+    [
+      ['acme', 'user1@example.net'],
+      ['acme', 'user2@example.net'],
+    ],
+  )
+  assert.match(found[0]?.detail ?? '', /^550 5\.1\.1 /)
+  rig.tally.bouncesTaken(found[0]?.bounce ?? 0)
+  rig.tally.commit(new Map(), firstNoonMs)
+  rig.crash()
+  assert.deepEqual(
+    rig.tally.bounces(10).map(({ address }) => address),
+    ['user2@example.net'],
+  )
+})
+
+test('a notice that bounces is counted', (t) => {
+  const rig = new Rig(t)
+  settle(rig, 1, accept(rig, 1), bounce())
+  const [notice] = rig.due(firstNoonMs)
+  const own = accept(rig, 2, {
+    id: notice?.id ?? '',
+    client: 'posthaste',
+    returnPath: '',
+    recipients: ['bounces@acme.example'],
+  })
+  settle(rig, 2, own, bounce())
+  assert.equal(rig.tally.figures().doubleBounces, 1)
+  assert.deepEqual(rig.due(firstNoonMs), [])
+})
+
+for (let seed = 1; seed <= 20; seed++) {
+  test(`each record counts once, and each recipient is told of once, whenever it crashes (seed ${seed})`, (t) => {
+    const random = seededRandom(seed)
+    const below = (count: number): number => Math.floor(random.fraction() * count)
+    const rig = new Rig(t)
+    // The logs, as they will always be read again: from anywhere before what was committed.
+    const records: (() => void)[] = []
+    const sent = new Map<string, string>()
+    let recipients = 0
+    let atMs = firstNoonMs
+    let outcomeAt = 0
+    let committed = 0
+    let read = 0
+    for (let number = 1; number <= 60; number++) {
+      const count = 1 + below(3)
+      recipients += count
+      const head = headOf(number, firstNoonMs, {
+        recipients: Array.from({ length: count }, (_, i) => `r${i}@x.example`),
+      })
+      records.push(() => rig.tally.submission(number, head, noFacts, mark('intake-0', number * 100)))
+      for (let recipient = 0; recipient < count; recipient++) {
+        atMs += below(50_000)
+        const outcome = bounce(recipient, atMs)
+        const at = ++outcomeAt
+        records.push(() => settle(rig, number, head, outcome, at))
+      }
+    }
+    while (read < records.length || rig.tally.figures().noticesDue > 0) {
+      const step = below(10)
+      if (step < 6) records[read++]?.()
+      else if (step < 8) {
+        rig.tally.commit(new Map(), read < records.length ? firstNoonMs : atMs + hourMs)
+        committed = read
+        for (const { id, number, told } of rig.tally.dueNotices(below(5))) {
+          // It is a message now; whether anybody comes to note that is another question.
+          for (const { recipient } of told) {
+            assert.equal(sent.get(`${number} ${recipient}`) ?? id, id, 'told twice')
+            sent.set(`${number} ${recipient}`, id)
+          }
+          const own = headOf(1_000 + sent.size, atMs, { id, client: 'posthaste', returnPath: '' })
+          const at = 1_000_000 + sent.size
+          records.splice(read + below(Math.max(1, records.length - read)), 0, () =>
+            rig.tally.submission(1_000 + sent.size, own, noFacts, mark('intake-1', at)),
+          )
+          if (below(2) === 0) rig.tally.endNotice(id, 'sent')
+        }
+      } else if (step === 9 && below(6) === 0) {
+        rig.crash()
+        read = Math.max(0, committed - below(20))
+      }
+    }
+    rig.tally.commit(new Map(), atMs + hourMs)
+    assert.equal(sent.size, recipients)
+    assert.equal(rig.tally.usage('acme', null, firstNoonMs).monthMessages, recipients)
+    assert.equal(rig.tally.bounces(1_000).length, recipients)
+  })
+}
+
+test('limit tally.kept: what went out is known until then', (t) => {
+  const rig = new Rig(t)
+  const head = accept(rig, 1)
+  const told = bounce()
+  settle(rig, 1, head, told, 1)
+  const [notice] = rig.due(firstNoonMs)
+  rig.tally.endNotice(notice?.id ?? '', 'sent')
+  const again = (atMs: number): number => {
+    rig.tally.commit(new Map(), atMs)
+    settle(rig, 1, head, told)
+    const { noticesMade } = rig.tally.figures()
+    return noticesMade
+  }
+  const { value } = limits.tallyKeptMsMax
+  assert.equal(again(firstNoonMs + value - hourMs), 1)
+  assert.equal(again(firstNoonMs + value), 1)
+  assert.equal(again(firstNoonMs + value + 2 * hourMs), 2)
+})
+
+test('limit tally.bounces-waiting: one more is counted only', (t) => {
+  const { value } = limits.tallyBouncesMax
+  const rig = new Rig(t, { noticeFor: () => null })
+  const recipients = Array.from({ length: value + 1 }, (_, i) => `user${i}@x.example`)
+  const head = accept(rig, 1, { recipients })
+  const all = (from: number, to: number): AttemptOutcome => {
+    const one = bounce()
+    const [first] = one.recipients
+    assert.ok(first !== undefined)
+    return { ...one, recipients: recipients.slice(from, to).map((_, i) => ({ ...first, recipient: from + i })) }
+  }
+  settle(rig, 1, head, all(0, value - 1))
+  assert.equal(rig.tally.figures().bouncesDropped, 0)
+  settle(rig, 1, head, all(value - 1, value))
+  assert.equal(rig.tally.figures().bouncesDropped, 0)
+  settle(rig, 1, head, all(value, value + 1))
+  assert.equal(rig.tally.figures().bouncesDropped, 1)
+  assert.equal(rig.tally.bounces(value + 5).length, value)
+})

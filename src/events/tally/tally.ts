@@ -1,0 +1,349 @@
+/**
+ * What must be exact and is small: how much each tenant has sent, who is still to be told of what, and which addresses do not exist. Each record of the
+ * logs counts once, also when it comes again: the marks of what was counted are committed together with the counts.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { dayMs, hourMs, MiB } from '../../kernel/units.ts'
+import type { LogMark, LogMarks } from '../../model/log-mark.ts'
+import { type Attempt, isFinal, type Outcome } from '../../model/outcome.ts'
+import { type DsnRequest, notifyOn, type SubmissionFacts } from '../../model/submission.ts'
+import { forgetOldDamage, setAside } from '../damage.ts'
+import { tallyBouncesMax, tallyKeptMsMax } from '../limits.ts'
+import type { AttemptOutcome, MessageHead } from '../message-table.ts'
+import { aheadBytesAt, checkpoint, closeQuietly, isDamage, numberOf, openFile, run } from '../sqlite.ts'
+import { type DueNotice, DueNotices } from './due-notices.ts'
+import { tallyKind } from './schema.ts'
+
+export interface TalliedHead extends MessageHead {
+  readonly dsn?: DsnRequest
+}
+
+export interface TalliedSubmission {
+  readonly head: TalliedHead
+  readonly facts: SubmissionFacts
+}
+
+export interface TallyOptions<Kind extends string> {
+  readonly directory: string
+  /** Outcomes of one submission that come within that time are told together. */
+  readonly groupMs: number
+  /** Which notice a recipient's outcome is due; null for most. */
+  readonly noticeFor: (question: NoticeQuestion) => Kind | null
+  /** Whether the address does not exist. */
+  readonly isHardBounce: (outcome: Outcome) => boolean
+  /** Whether one more notice may go to this return path within this hour. */
+  readonly mayTell: (returnPath: string, nowMs: number) => boolean
+  /** How long a message is tried that does not say so itself. */
+  readonly lifeMs: number
+  readonly onProblem: (text: string) => void
+}
+
+export interface NoticeQuestion {
+  readonly returnPath: string
+  readonly dsn: DsnRequest | undefined
+  readonly recipient: number
+  readonly outcome: Outcome
+  readonly attempt: Attempt
+  /** Since it was accepted. */
+  readonly ageMs: number
+  /** It is given up with it. */
+  readonly attemptIsLast: boolean
+}
+
+/** An address of which somebody should know that it does not exist. */
+export interface HardBounce {
+  readonly bounce: number
+  readonly tenant: string
+  readonly address: string
+  readonly detail: string
+  /** Public id of the message that found it. */
+  readonly message: string
+  readonly atMs: number
+}
+
+/** Days since 1970 and months since then, of UTC, with the recipients that were accepted in them. */
+export interface TenantUsage {
+  readonly day: number
+  readonly dayMessages: number
+  readonly month: number
+  readonly monthMessages: number
+}
+
+const countNames = ['noticesMade', 'noticesWithheld', 'doubleBounces', 'bouncesDropped'] as const
+type CountName = (typeof countNames)[number]
+
+export type TallyFigures = Readonly<Record<CountName, number>> & { readonly noticesDue: number }
+
+/** As `client` stands in what Posthaste writes itself. */
+const ourselves = 'posthaste'
+
+export class Tally<Kind extends string = string> {
+  readonly #path: string
+  readonly #options: TallyOptions<Kind>
+  readonly #database: DatabaseSync
+  readonly #run: ReturnType<typeof statements>
+  readonly #notices: DueNotices
+  readonly #marks: Map<string, number>
+  /** From where the logs must be read again. */
+  readonly positions: LogMarks
+  /** What was not written yet, by tenant, credential and day. */
+  readonly #used = new Map<string, { tenant: string; credential: string; day: number; messages: number }>()
+  readonly #counts: Map<CountName, number>
+  #asked: number
+  #bounces: number
+  #open = false
+  #forgotAtMs = 0
+
+  private constructor(path: string, options: TallyOptions<Kind>) {
+    this.#path = path
+    this.#options = options
+    this.#database = openFile(path, tallyKind)
+    try {
+      this.#run = statements(this.#database)
+      this.#notices = new DueNotices(this.#database, options.groupMs)
+      this.#marks = new Map(pairs(this.#run.marks))
+      this.positions = new Map(pairs(this.#run.positions))
+      this.#counts = new Map(pairs(this.#run.counts) as [CountName, number][])
+      this.#asked = numberOf(this.#database, 'SELECT count(*) FROM asked')
+      this.#bounces = numberOf(this.#database, 'SELECT count(*) FROM bounces')
+    } catch (error) {
+      closeQuietly(this.#database)
+      throw error
+    }
+  }
+
+  /**
+   * A damaged one is set aside: then the logs are read from their beginning, and tell what they still know.
+   * Throws PosthasteError: `store_newer`, `store_in_use`, `store_full`, `store_failed`, `store_unreadable`.
+   */
+  static open<Kind extends string>(options: TallyOptions<Kind>): Tally<Kind> {
+    const path = join(options.directory, 'tally.sqlite')
+    mkdirSync(options.directory, { recursive: true, mode: 0o700 })
+    forgetOldDamage(options.directory)
+    try {
+      return run(path, () => new Tally(path, options))
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      const kept = setAside(path)
+      const { message } = error as Error
+      options.onProblem(
+        `${message}. It is kept as ${kept}; what is due and used is counted again as far as the logs go back.`,
+      )
+      return run(path, () => new Tally(path, options))
+    }
+  }
+
+  submission(number: number, head: TalliedHead, facts: SubmissionFacts, mark: LogMark): void {
+    if (!this.#isNew(mark)) return
+    const { returnPath, client, recipients, acceptedAtMs, tenant, dsn } = head
+    if (client === ourselves) {
+      if (returnPath === '') this.#notices.found(head.id, number, acceptedAtMs)
+      return
+    }
+    this.#use(tenant, facts.credentialId, Math.floor(acceptedAtMs / dayMs), recipients.length)
+    const more = notifyOn.success | notifyOn.delay
+    if (returnPath === '' || dsn?.recipients.some(({ notify }) => (notify & more) !== 0) !== true) return
+    this.#asked += Number(this.#run.ask.run(number, recipients.length).changes)
+  }
+
+  /** @param submissionOf reads the submission that it is about; null when it is not there any more */
+  outcome(
+    number: number,
+    outcome: AttemptOutcome & { readonly place: number },
+    mark: LogMark,
+    submissionOf: () => TalliedSubmission | null,
+  ): void {
+    if (!this.#isNew(mark)) return
+    const asked = this.#asked > 0 && this.#run.isAsked.get(number) !== undefined
+    let ended = 0
+    let submission: TalliedSubmission | null | undefined
+    for (const recipient of outcome.recipients) {
+      const { kind } = recipient.outcome
+      if (isFinal(kind)) ended += 1
+      if (!asked && (kind === 'delivered' || !isFinal(kind))) continue
+      submission ??= submissionOf()
+      if (submission !== null) this.#judge(number, outcome, recipient, submission)
+    }
+    if (!asked || ended === 0) return
+    this.#run.answer.run(ended, number)
+    this.#asked -= Number(this.#run.unask.run(number).changes)
+  }
+
+  #judge(
+    number: number,
+    { atMs, attempt, place, recipients }: AttemptOutcome & { readonly place: number },
+    { recipient, outcome, attempt: count }: AttemptOutcome['recipients'][number],
+    { head, facts }: TalliedSubmission,
+  ): void {
+    const { returnPath, dsn, acceptedAtMs, tenant, id } = head
+    const address = head.recipients[recipient] as string
+    // A notice went to whoever the sender said it was, which need not be true.
+    if (head.client !== ourselves && this.#options.isHardBounce(outcome))
+      this.#addBounce(tenant, address, outcome, id, atMs)
+    const isBounce = outcome.kind === 'bounced' || outcome.kind === 'expired'
+    if (isBounce && returnPath === '' && head.client === ourselves && this.#notices.isNotice(id))
+      this.#count('doubleBounces')
+    const ageMs = atMs - acceptedAtMs
+    const attemptIsLast =
+      isFinal(outcome.kind) || recipients.some((other) => other.recipient === recipient && other.attempt > count)
+    const question = { returnPath, dsn, recipient, outcome, attempt, ageMs, attemptIsLast }
+    const kind = this.#options.noticeFor(question)
+    if (kind === null) return
+    const retriedUntilMs = isFinal(outcome.kind) ? 0 : head.expiresAtMs || acceptedAtMs + this.#options.lifeMs
+    const { subject } = facts
+    const about = {
+      place,
+      id,
+      tenant,
+      returnPath,
+      from: facts.from,
+      subject,
+      acceptedAtMs,
+      recipients: head.recipients.length,
+    }
+    const told = { recipient, address, outcome, host: attempt.host, peerAddress: attempt.address, atMs, retriedUntilMs }
+    const added = this.#notices.add(kind, number, about, told, () => this.#options.mayTell(returnPath, atMs))
+    if (added === 'begun') this.#count('noticesMade')
+    else if (added === 'withheld') this.#count('noticesWithheld')
+  }
+
+  #addBounce(tenant: string, address: string, { code, enhanced, text }: Outcome, message: string, atMs: number): void {
+    // Nobody takes them: the next bounce of the same address finds it again.
+    if (this.#bounces >= tallyBouncesMax.value) return this.#count('bouncesDropped')
+    const detail = [code === 0 ? '' : String(code), enhanced, text].filter((part) => part !== '').join(' ')
+    this.#run.addBounce.run(tenant, address, detail, message, atMs)
+    this.#bounces += 1
+  }
+
+  /** In the order in which they were found. */
+  bounces(count: number): readonly HardBounce[] {
+    if (this.#bounces === 0) return []
+    return this.#run.bounces.all(count) as unknown as HardBounce[]
+  }
+
+  /** The directory has them, up to this one. */
+  bouncesTaken(through: number): void {
+    this.#begin()
+    this.#bounces -= Number(this.#run.dropBounces.run(through).changes)
+  }
+
+  /** Oldest first. */
+  dueNotices(count: number): readonly DueNotice<Kind>[] {
+    return this.#notices.due(count) as readonly DueNotice<Kind>[]
+  }
+
+  endNotice(id: string, state: 'sent' | 'dropped'): void {
+    this.#begin()
+    this.#notices.end(id, state)
+  }
+
+  /** Something comes due by time alone, or is to be said again. */
+  get waits(): boolean {
+    return this.#bounces > 0 || this.#notices.waiting > 0
+  }
+
+  usage(tenant: string, credential: string | null, nowMs: number): TenantUsage {
+    this.#flushUsage()
+    const now = new Date(nowMs)
+    const day = Math.floor(nowMs / dayMs)
+    const firstOfMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth()) / dayMs
+    const row = this.#run.usage.get(day, tenant, credential, credential, firstOfMonth, day)
+    const month = (now.getUTCFullYear() - 1970) * 12 + now.getUTCMonth()
+    return { day, dayMessages: Number(row?.['day'] ?? 0), month, monthMessages: Number(row?.['month'] ?? 0) }
+  }
+
+  figures(): TallyFigures {
+    const counts = Object.fromEntries(countNames.map((name) => [name, this.#counts.get(name) ?? 0]))
+    return { ...(counts as Record<CountName, number>), noticesDue: this.#notices.waiting }
+  }
+
+  /** On disk when it returns: what was counted, and from where the logs must be read. */
+  commit(positions: LogMarks, nowMs: number): void {
+    run(this.#path, () => {
+      this.#begin()
+      this.#flushUsage()
+      this.#notices.ripen(nowMs)
+      if (nowMs - this.#forgotAtMs > hourMs) this.#forget(nowMs)
+      for (const [log, position] of this.#marks) this.#run.putMark.run(log, position)
+      for (const [log, position] of positions) this.#run.putPosition.run(log, position)
+      for (const [name, count] of this.#counts) this.#run.putCount.run(name, count)
+      this.#database.exec('COMMIT')
+    })
+    this.#open = false
+    if (aheadBytesAt(this.#path) > aheadBytes) checkpoint(this.#path, this.#database)
+  }
+
+  close(): void {
+    closeQuietly(this.#database)
+  }
+
+  #forget(nowMs: number): void {
+    this.#forgotAtMs = nowMs
+    this.#notices.forget(nowMs - tallyKeptMsMax.value)
+    this.#run.forgetUsage.run(Math.floor((nowMs - tallyKeptMsMax.value) / dayMs))
+  }
+
+  #isNew({ log, position }: LogMark): boolean {
+    if (position <= (this.#marks.get(log) ?? 0)) return false
+    this.#begin()
+    this.#marks.set(log, position)
+    return true
+  }
+
+  #use(tenant: string, credential: string, day: number, messages: number): void {
+    const key = `${day} ${credential} ${tenant}`
+    const used = this.#used.get(key)
+    if (used === undefined) this.#used.set(key, { tenant, credential, day, messages })
+    else used.messages += messages
+  }
+
+  #flushUsage(): void {
+    this.#begin()
+    for (const { tenant, credential, day, messages } of this.#used.values())
+      this.#run.use.run(tenant, credential, day, messages)
+    this.#used.clear()
+  }
+
+  #count(name: CountName): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
+  }
+
+  #begin(): void {
+    if (this.#open) return
+    this.#database.exec('BEGIN IMMEDIATE')
+    this.#open = true
+  }
+}
+
+const aheadBytes = 4 * MiB
+
+function pairs(statement: StatementSync): [string, number][] {
+  return statement.all().map((row) => Object.values(row) as [string, number])
+}
+
+function statements(database: DatabaseSync): Record<keyof typeof sql, StatementSync> {
+  const prepared = Object.entries(sql).map(([name, text]) => [name, database.prepare(text)])
+  return Object.fromEntries(prepared) as Record<keyof typeof sql, StatementSync>
+}
+
+const sql = {
+  marks: 'SELECT log, position FROM marks',
+  positions: 'SELECT log, position FROM positions',
+  counts: 'SELECT name, count FROM counts',
+  putMark: 'INSERT OR REPLACE INTO marks VALUES (?, ?)',
+  putPosition: 'INSERT OR REPLACE INTO positions VALUES (?, ?)',
+  putCount: 'INSERT OR REPLACE INTO counts VALUES (?, ?)',
+  use: `INSERT INTO usage VALUES (?, ?, ?, ?) ON CONFLICT (tenant, credential, day) DO UPDATE SET messages = messages + excluded.messages`,
+  usage: `SELECT sum(iif(day = ?, messages, 0)) AS day, sum(messages) AS month FROM usage
+    WHERE tenant = ? AND (? IS NULL OR credential = ?) AND day BETWEEN ? AND ?`,
+  forgetUsage: 'DELETE FROM usage WHERE day < ?',
+  ask: 'INSERT OR IGNORE INTO asked VALUES (?, ?)',
+  isAsked: 'SELECT 1 FROM asked WHERE number = ?',
+  answer: 'UPDATE asked SET open = open - ? WHERE number = ?',
+  unask: 'DELETE FROM asked WHERE number = ? AND open <= 0',
+  addBounce: 'INSERT INTO bounces (tenant, address, detail, message, atMs) VALUES (?, ?, ?, ?, ?)',
+  bounces: 'SELECT bounce, tenant, address, detail, message, atMs FROM bounces ORDER BY bounce LIMIT ?',
+  dropBounces: 'DELETE FROM bounces WHERE bounce <= ?',
+} as const
