@@ -126,6 +126,8 @@ function memory(config: Config): LimitTotal {
       part('quotas: what has been sent', tenancyLimits.quotasMax.value, 64),
       part('DKIM keys of tenants, ready to sign', signLimits.parsedKeysMax.value, 5 * KiB),
       part('buffers kept for messages', 1, composeLimits.pooledBytesMax.value),
+      // While they wait, and once more while they are made ready to be written.
+      part('accounting: lines that wait for their disk', 2, accountingLimits.waitingBytesMax.value),
       part('message store: pages of day files', eventsLimits.filesOpenMax.value, eventsLimits.cacheBytesMax.value),
       part(
         'admin API',

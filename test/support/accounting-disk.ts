@@ -153,9 +153,10 @@ export class AccountingDisk {
     )
   }
 
-  /** The machine loses its power. `stale` may show up where nothing was synced. */
-  cutPower(random: Random, stale: Buffer): void {
+  /** The machine loses its power. What was on disk of the file at `path` may show up wherever nothing was synced. */
+  cutPower(random: Random, path: string): void {
     this.kill(random)
+    const stale = this.#names.get(path)?.synced ?? Buffer.alloc(0)
     const kept = Math.floor(random.fraction() * (this.#changes.length + 1))
     for (const change of this.#changes.slice(0, kept)) change(this.#namesOnDisk)
     this.#changes = []

@@ -74,7 +74,10 @@ export class AccountingRig {
 
   /** Everything that was taken is on disk. */
   async durable(): Promise<void> {
-    await this.until(() => this.log.figures().waitingBytes === 0)
+    await this.until(() => {
+      const { log } = this
+      return [...log.marks].every(([name, position]) => log.durable.get(name) === position)
+    })
   }
 
   async pass(ms: number): Promise<void> {

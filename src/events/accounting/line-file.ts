@@ -99,6 +99,8 @@ export class LineFile<Token> {
   #batchBytes = 0
   #written = 0
   #savedInode: string
+  /** More is on disk than the state says. */
+  #unsaved = false
   #takenBack = 0
   #settledTo: Token
   #anew = false
@@ -226,17 +228,21 @@ export class LineFile<Token> {
     if (!failed) this.#retryMs = 0
     this.#rearm()
     if (this.#closing === null) return
-    if (failed || (this.#text === '' && this.#batches.length === 0)) this.#closing()
+    if (failed || !this.#hasWork) this.#closing()
     else this.#wake()
   }
 
   #rearm(): void {
     if (this.#closed) return
     this.#timer?.cancel()
-    this.#isIdle = this.#text === '' && this.#batches.length === 0
+    this.#isIdle = !this.#hasWork
     const soonMs = this.#text.length >= batchCharacters ? 0 : writeEveryMs
     const delayMs = this.#retryMs > 0 ? this.#retryMs : this.#isIdle ? lookEveryMs : soonMs
     this.#timer = this.#options.clock.after(delayMs, () => this.#wake())
+  }
+
+  get #hasWork(): boolean {
+    return this.#text !== '' || this.#batches.length > 0 || this.#unsaved
   }
 
   #failed(error: Error): void {
@@ -268,6 +274,7 @@ export class LineFile<Token> {
       this.#written += 1
     }
     if (this.#written > 0 && this.#mustSync()) await this.#sync(file)
+    if (this.#unsaved) await this.#save()
     if (this.#written === 0 && this.#mustRotate()) await this.#rotate()
   }
 
@@ -299,28 +306,31 @@ export class LineFile<Token> {
     }
     // Somebody has renamed it: what was written is there. Or removed it: what was written since the last time is written again.
     const { links } = await file.handle.place()
-    if (links > 0) await this.#settle(file)
+    if (links > 0) this.#settle(file)
     this.#leave()
   }
 
-  /** Everything that was written is on disk. */
-  async #settle(file: OpenFile): Promise<void> {
-    const { clock, save } = this.#options
-    const upTo = this.#batches[this.#written - 1]?.upTo ?? this.#settledTo
-    const end = { ...this.#base, inode: file.inode, bytes: this.#endBytes, check: checkOf(this.#tail) }
-    if (save !== null) await save(end, upTo)
-    this.#base = end
+  /** Everything that was written is on disk. It is not taken back any more, because the state that says so may get there although saving it fails. */
+  #settle(file: OpenFile): void {
+    this.#settledTo = this.#batches[this.#written - 1]?.upTo ?? this.#settledTo
+    this.#base = { ...this.#base, inode: file.inode, bytes: this.#endBytes, check: checkOf(this.#tail) }
     this.#baseTail = this.#tail
-    this.#settledTo = upTo
     for (const { bytes } of this.#batches.splice(0, this.#written)) {
       this.#batchBytes -= bytes.length
       this.bytesWritten += bytes.length
     }
     this.#written = 0
-    this.#syncedMs = clock.monotonicMs()
+    this.#unsaved = true
+    this.#syncedMs = this.#options.clock.monotonicMs()
     if (!this.#crowded || this.waitingBytes > this.#options.waitingBytesMax / 2) return
     this.#crowded = false
     this.onRoom?.()
+  }
+
+  async #save(): Promise<void> {
+    await this.#options.save?.(this.#base, this.#settledTo)
+    this.#savedInode = this.#base.inode
+    this.#unsaved = false
   }
 
   /** Somebody has cut the file: it goes on from there. */
@@ -335,16 +345,36 @@ export class LineFile<Token> {
     this.#file = null
   }
 
-  /** A call has failed: the file is opened again, if it is still there. */
+  /** A call has failed: the file is opened again, if it is still there. Until then the old handle is kept, because it has what was not synced. */
   async #doubted(): Promise<void> {
+    const { files } = this.#options
     const file = this.#file
     if (file !== null) {
-      const there = await this.#options.files.place(this.#path)
-      // What goes to the next file now must not stay in one that was renamed.
-      if (there?.inode !== file.inode) await this.#takeBack(file)
+      const there = await files.place(this.#path)
+      if (there?.inode === file.inode) {
+        const handle = await files.open(this.#path, 'write')
+        if ((await handle.place()).inode !== file.inode) throw new Error('somebody renames it just now')
+        this.#leave()
+        this.#file = { handle, inode: file.inode }
+        this.#rewind(there.bytes)
+      } else {
+        // What goes to the next file now must not stay in one that was renamed.
+        await this.#takeBack(file)
+        this.#leave()
+      }
     }
-    this.#leave()
     this.#inDoubt = false
+  }
+
+  /** Everything that waits is written again, from where it was known to be on disk. */
+  #rewind(bytes: number): void {
+    if (bytes < this.#base.bytes) {
+      this.#base = { ...this.#base, bytes }
+      this.#baseTail = Buffer.alloc(0)
+    }
+    this.#written = 0
+    this.#endBytes = this.#base.bytes
+    this.#tail = this.#baseTail
   }
 
   /** A disk that is gone for good does not give it back. */
@@ -378,15 +408,12 @@ export class LineFile<Token> {
         const beganAtMs = there === null || kept === 0 ? clock.nowMs() : there.modifiedMs
         this.#base = { inode, bytes: kept, check: 0, beganAtMs }
         this.#baseTail = Buffer.alloc(0)
-      } else if (bytes < this.#base.bytes) {
-        this.#base = { ...this.#base, bytes }
-        this.#baseTail = Buffer.alloc(0)
       }
+      this.#rewind(bytes)
       // From the beginning a start must find it, even if somebody renames it at once.
       if (save !== null && this.#savedInode !== inode) {
         await files.syncDirectory(directory)
-        await save(this.#base, this.#settledTo)
-        this.#savedInode = inode
+        await this.#save()
       }
       this.#file = { handle, inode }
     } catch (error) {
@@ -394,9 +421,6 @@ export class LineFile<Token> {
       throw error
     }
     this.#adopt = false
-    this.#written = 0
-    this.#endBytes = this.#base.bytes
-    this.#tail = this.#baseTail
     return this.#file
   }
 

@@ -139,7 +139,7 @@ async function readAndCut(
     const bytesCut = Math.max(0, (await file.place()).bytes - bytes)
     // On disk before anything follows: a second power cut could bring back what is cut, behind lines that are new.
     if (bytesCut > 0) await file.truncate(bytes)
-    if (bytesCut > 0 || scan.wholeBytes > 0) await file.sync()
+    await file.sync()
     return { bytes, bytesCut, tail: await tailOf(file, bytes) }
   } finally {
     await file.close()
