@@ -226,7 +226,11 @@ async function* bytesOf(file: FileHandle, from: number): AsyncGenerator<Buffer> 
   }
 }
 
-const rotatedIn = async (directory: string): Promise<RotatedName[]> => rotatedNames('acct', await readdir(directory))
+/** A file that has just been compressed is there twice for a moment. */
+async function rotatedIn(directory: string): Promise<RotatedName[]> {
+  const names = await readdir(directory)
+  return rotatedNames('acct', names).filter(({ name }) => !names.includes(`${name}.gz`))
+}
 
 const openIfThere = (path: string): Promise<FileHandle | null> => ifThere(open(path, 'r'))
 const statIfThere = (path: string): Promise<Stats | null> => ifThere(stat(path))

@@ -13,7 +13,7 @@ import type { LogMark, LogMarks } from '../../model/log-mark.ts'
 import type { SubmissionFacts } from '../../model/submission.ts'
 import type { AttemptOutcome, MessageHead } from '../message-table.ts'
 import { type AccountingFiles, systemFiles } from './files.ts'
-import { retryMsMax, waitingBytesMax } from './limits.ts'
+import { retryMsMax, stallMsMax, waitingBytesMax } from './limits.ts'
 import { LineFile } from './line-file.ts'
 import { acceptedLine, outcomeLine } from './lines.ts'
 import { resume, type Resumed } from './resume.ts'
@@ -61,7 +61,13 @@ export class AccountingLog {
   /** A disk that fails is tried again, however long it takes. */
   static async open(options: AccountingOptions): Promise<AccountingLog> {
     const files = options.files ?? systemFiles()
-    for (let delayMs = firstRetryMs, told = false; ; delayMs = Math.min(retryMsMax.value, delayMs * 2)) {
+    let told = false
+    const tell = (what: string): void => {
+      if (!told) options.onProblem(`the accounting log in ${options.directory} ${what}`)
+      told = true
+    }
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(retryMsMax.value, delayMs * 2)) {
+      const stall = options.clock.after(stallMsMax.value, () => tell('takes long to open: its disk is slow.'))
       try {
         const resumed = await resume(files, options.directory, 'acct')
         await saveState(files, options.directory, resumed)
@@ -69,12 +75,9 @@ export class AccountingLog {
         return new AccountingLog(options, files, resumed)
       } catch (error) {
         rethrowBug(error)
-        const { message } = error as Error
-        if (!told)
-          options.onProblem(
-            `the accounting log in ${options.directory} cannot be opened: ${message}. It is tried again.`,
-          )
-        told = true
+        tell(`cannot be opened: ${(error as Error).message}. It is tried again.`)
+      } finally {
+        stall.cancel()
       }
       await new Promise<void>((resolve) => void options.clock.after(delayMs, resolve))
     }

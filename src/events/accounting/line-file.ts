@@ -10,11 +10,11 @@
  *
  * One call to the disk at a time. What it does beside is told in rotated.ts.
  */
-import { crc32 } from 'node:zlib'
 import { join } from 'node:path'
 import { invariant, rethrowBug } from '../../kernel/assert.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { KiB, minuteMs, secondMs } from '../../kernel/units.ts'
+import { checkedBytes, checkOf, type FileEnd, wholeLines } from './file-end.ts'
 import { type AccountingFile, type AccountingFiles, writeAll } from './files.ts'
 import { retryMsMax, stallMsMax } from './limits.ts'
 import { rotatedName, rotatedNames } from './names.ts'
@@ -28,22 +28,6 @@ const batchCharacters = 256 * KiB
 const takeBackTries = 5
 /** Looks whether the time to rotate has come although nothing is written. */
 const lookEveryMs = 1 * minuteMs
-
-/** Where a file ends, in words that find it again. */
-export interface FileEnd {
-  /** '' when there was none. */
-  readonly inode: string
-  readonly bytes: number
-  /** Of the last bytes before the end: an inode's number is given to another file when the first is removed. */
-  readonly check: number
-  readonly beganAtMs: number
-}
-
-export const noFile: FileEnd = { inode: '', bytes: 0, check: 0, beganAtMs: 0 }
-
-/** So many bytes before the end are covered by its check. */
-export const checkedBytes = 256
-export const checkOf = (tail: Buffer): number => crc32(tail)
 
 export interface LineFileOptions<Token> {
   readonly directory: string
@@ -141,9 +125,12 @@ export class LineFile<Token> {
   /** Whole lines; what belongs together comes together. */
   add(lines: string): void {
     this.#text += lines
+    const isFull = this.#text.length >= batchCharacters
+    // At once, however long the disk takes: all of it together would hold up the thread.
+    if (isFull) this.#endBatch()
     if (this.waitingBytes > this.#options.waitingBytesMax) this.#crowded = true
     if (this.#working) return
-    if (this.#text.length >= batchCharacters && this.#retryMs === 0) this.#wake()
+    if (isFull && this.#retryMs === 0) this.#wake()
     else if (this.#isIdle) this.#rearm()
   }
 
@@ -163,10 +150,6 @@ export class LineFile<Token> {
     return this.#crowded
   }
 
-  get end(): FileEnd {
-    return this.#base
-  }
-
   /** What comes from now on goes to a new file; nothing waits. `upTo` is saved with it. */
   beginAnew(upTo: Token): void {
     invariant(this.waitingBytes === 0, 'a file is begun anew before there are lines')
@@ -177,6 +160,7 @@ export class LineFile<Token> {
 
   /** Settles when everything is on disk, or it fails, or the time is over; never rejects. */
   async close(deadlineMs: number): Promise<void> {
+    if (this.#closed) return
     await new Promise<void>((resolve) => {
       const late = this.#options.clock.after(deadlineMs, resolve)
       this.#closing = () => {
@@ -236,7 +220,7 @@ export class LineFile<Token> {
     if (this.#closed) return
     this.#timer?.cancel()
     this.#isIdle = !this.#hasWork
-    const soonMs = this.#text.length >= batchCharacters ? 0 : writeEveryMs
+    const soonMs = this.#batches.length > this.#written ? 0 : writeEveryMs
     const delayMs = this.#retryMs > 0 ? this.#retryMs : this.#isIdle ? lookEveryMs : soonMs
     this.#timer = this.#options.clock.after(delayMs, () => this.#wake())
   }
@@ -452,15 +436,4 @@ export class LineFile<Token> {
     if ((await files.place(this.#path)) !== null)
       await files.rename(this.#path, join(directory, rotatedName(base, nowMs, count)))
   }
-}
-
-const adoptBytes = 64 * KiB
-
-/** Cuts what is behind the last whole line; returns the new end. */
-async function wholeLines(file: AccountingFile, bytes: number): Promise<number> {
-  const tail = Buffer.alloc(Math.min(bytes, adoptBytes))
-  await file.read(tail, bytes - tail.length)
-  const kept = bytes - tail.length + tail.lastIndexOf(10) + 1
-  if (kept < bytes) await file.truncate(kept)
-  return kept
 }

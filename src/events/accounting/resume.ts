@@ -16,7 +16,7 @@ import { createGunzip } from 'node:zlib'
 import { MiB } from '../../kernel/units.ts'
 import type { AccountingFile, AccountingFiles, PlacedFile } from './files.ts'
 import { filesSearchedMax, lineBytesMax } from './limits.ts'
-import { checkedBytes, checkOf, type FileEnd, noFile } from './line-file.ts'
+import { checkedBytes, checkOf, type FileEnd, noFile } from './file-end.ts'
 import { rotatedNames } from './names.ts'
 import { type AccountingState, type LineMark, type LineMarks, readState } from './state.ts'
 

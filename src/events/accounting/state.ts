@@ -9,7 +9,7 @@
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { type AccountingFiles, writeAll } from './files.ts'
-import type { FileEnd } from './line-file.ts'
+import type { FileEnd } from './file-end.ts'
 
 /** The last line of a log: of which record, and which place in it. */
 export interface LineMark {
