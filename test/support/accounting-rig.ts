@@ -42,7 +42,7 @@ export class AccountingRig {
   async open(): Promise<AccountingLog> {
     let opened: AccountingLog | null = null
     void AccountingLog.open({ ...this.options, files: this.disk.files }).then((log) => (opened = log))
-    await this.until(() => opened !== null, 100)
+    await this.until(() => opened !== null, 10)
     this.#log = opened
     return this.log
   }
