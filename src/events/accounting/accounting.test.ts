@@ -60,6 +60,30 @@ test('a record of which some lines are there goes on in its middle', async () =>
   assert.ok(rig.disk.get(acctPath)?.equals(bytes))
 })
 
+test('whole lines of an older time, which a power cut has left behind the new ones, are cut off', async () => {
+  const rig = new AccountingRig()
+  await rig.open()
+  for (const position of [1, 2]) rig.accept(position)
+  rig.settle(1)
+  await rig.durable()
+  const stale = rig.disk.get(acctPath) as Buffer
+  rig.accept(3)
+  await rig.durable()
+  rig.kill()
+  const bytes = rig.disk.get(acctPath) as Buffer
+  rig.disk.remove(`${directory}/acct.state`)
+  rig.disk.put(acctPath, Buffer.concat([bytes, stale]))
+  await rig.open()
+  assert.ok(rig.disk.get(acctPath)?.equals(bytes))
+  assert.deepEqual(
+    rig.log.marks,
+    new Map([
+      ['intake-0', 3],
+      ['outcome-0', 1],
+    ]),
+  )
+})
+
 test('a write that takes 30 seconds stops nobody, is told once, and everything comes after it', async () => {
   const rig = new AccountingRig()
   await rig.open()
@@ -119,6 +143,24 @@ test('after a failed fdatasync everything since the last good one is written aga
   await rig.durable()
   assert.deepEqual(rig.lines(), ['accepted 1/0', 'accepted 2/0'])
   assert.equal(rig.disk.calls.filter(({ what, path }) => what === 'write' && path === acctPath).length, 4)
+})
+
+test('renamed while writing failed: what goes to the next file is taken out of it', async () => {
+  const rig = new AccountingRig()
+  await rig.open()
+  rig.accept(1)
+  await rig.durable()
+  let fails = true
+  rig.disk.before = ({ what, path }) => {
+    if (fails && what === 'sync' && path === acctPath) throw errorOf('EIO')
+  }
+  rig.accept(2)
+  await rig.until(() => rig.problems.length === 1)
+  rig.disk.rename(acctPath, `${directory}/acct.json.1`)
+  fails = false
+  await rig.durable()
+  assert.deepEqual(rig.lines(`${directory}/acct.json.1`), ['accepted 1/0'])
+  assert.deepEqual(rig.lines(), ['accepted 2/0'])
 })
 
 test('renamed by somebody else, it goes on in a new file; removed, what was written since the last save is written again', async () => {
