@@ -7,7 +7,7 @@
  *   asked       submissions whose sender wants to hear more than failures, until all their recipients have come to an end
  *   notices     a row for each notice: gathering, due, sent or given up; rows that went out are kept a while, because the logs may come again
  *   told        the recipients that a notice is about
- *   bounces     addresses that do not exist, until the directory has them
+ *   bounces     addresses that do not exist, until the directory has them. A number is never given again: "taken, up to this one" may come twice
  *   counts      of what is only counted
  */
 import { KiB } from '../../kernel/units.ts'
@@ -32,6 +32,6 @@ export const tallyKind: FileKind = {
     CREATE TABLE told (number INTEGER NOT NULL, kind TEXT NOT NULL, recipient INTEGER NOT NULL, notice TEXT NOT NULL, what TEXT NOT NULL,
       PRIMARY KEY (number, kind, recipient)) WITHOUT ROWID;
     CREATE INDEX toldByNotice ON told (notice, recipient);
-    CREATE TABLE bounces (bounce INTEGER PRIMARY KEY, tenant TEXT NOT NULL, address TEXT NOT NULL, detail TEXT NOT NULL, message TEXT NOT NULL, atMs INTEGER NOT NULL);
+    CREATE TABLE bounces (bounce INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, address TEXT NOT NULL, detail TEXT NOT NULL, message TEXT NOT NULL, atMs INTEGER NOT NULL);
     CREATE TABLE counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID`,
 }

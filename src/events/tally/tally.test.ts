@@ -225,6 +225,22 @@ test('addresses that do not exist wait for the directory, across a crash', (t) =
   )
 })
 
+test('what is said again to be taken takes nothing that came since', (t) => {
+  const rig = new Rig(t)
+  settle(rig, 1, accept(rig, 1), bounce())
+  rig.tally.commit(new Map(), firstNoonMs)
+  const through = rig.tally.bounces(10)[0]?.bounce ?? 0
+  rig.tally.bouncesTaken(through)
+  rig.tally.commit(new Map(), firstNoonMs)
+  rig.crash()
+  settle(rig, 2, accept(rig, 2), bounce())
+  rig.tally.bouncesTaken(through)
+  assert.deepEqual(
+    rig.tally.bounces(10).map(({ address }) => address),
+    ['user2@example.net'],
+  )
+})
+
 test('a notice that bounces is counted', (t) => {
   const rig = new Rig(t)
   settle(rig, 1, accept(rig, 1), bounce())
