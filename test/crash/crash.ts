@@ -12,6 +12,7 @@ import { systemRandom } from '../../src/kernel/random.ts'
 import { formatBytes } from '../../src/kernel/units.ts'
 import { type IdempotencyResult, runIdempotency } from './idempotency.ts'
 import { type KeyedThreadsResult, runKeyedThreads } from './keyed-threads.ts'
+import type { CheckedRecord } from './record.ts'
 import { type CrashResult, runCrashes } from './run.ts'
 import { runThreadKills, type ThreadKillResult } from './threads.ts'
 
@@ -53,7 +54,6 @@ function readOptions(): Options {
 function figures(result: CrashResult): string {
   const { duplicates, recoveryMs } = result
   const median = recoveryMs[Math.floor(recoveryMs.length / 2)] as number
-  const share = (count: number): string => count.toLocaleString('en-US')
   return `kills              ${result.kills}, ${result.killsWhileStarting} of them before "ready"
 acknowledged       ${share(result.acknowledged)}, ${formatBytes(result.spoolBytes)} still in the spool, in ${result.segments.left} of ${result.segments.ever} segments
   delivered        ${share(result.delivered)}
@@ -64,9 +64,17 @@ duplicates         ${share(duplicates.total)}: ${share(duplicates.fromLostReplie
   per kill         at most ${duplicates.perKillMax}; allowed over all kills ${share(duplicates.allowed)}; oldest forgotten outcome ${Math.round(duplicates.forgottenMsMax)} ms
 recovery           median ${Math.round(median)} ms, at most ${Math.round(recoveryMs.at(-1) as number)} ms, from the start of the process to "ready"
 statuses           ${share(result.statuses.messages)} messages known in every life, asked ${share(result.statuses.questions)} times; none went back from an end
-accounting         ${share(result.record.lines)} lines in ${result.record.files} files, ${share(result.record.accepted)} of them accepted; ${share(result.record.stored)} messages in the store say the same
-notices            ${share(result.record.notices)} told of ${share(result.record.bounced)} recipients that bounced, each under one id
+${recordFigures(result.record)}
 SIGTERM            drained in ${Math.round(result.drainMs)} ms`
+}
+
+const share = (count: number): string => count.toLocaleString('en-US')
+
+function recordFigures(record: CheckedRecord['figures']): string {
+  return `accounting         ${share(record.lines)} lines in ${record.files} files, all of the schema, ${share(record.accepted)} of them accepted; ${share(record.stored)} messages in the store say the same
+usage              ${share(record.used)} recipients, by the tally and by the lines
+notices            ${share(record.notices)} told of ${share(record.bounced)} recipients that bounced, each under one id
+suppressed         ${share(record.suppressed)} addresses that do not exist, and nobody else`
 }
 
 function threadFigures(result: ThreadKillResult): string {
@@ -84,7 +92,6 @@ drained            in ${Math.round(result.drainMs)} ms`
 
 function keyFigures(result: IdempotencyResult, threads: KeyedThreadsResult): string {
   const { raced, duplicates } = result
-  const share = (count: number): string => count.toLocaleString('en-US')
   return `race               ${share(raced.keys)} keys in ${(raced.ms / 1_000).toFixed(1)} s, the slowest took ${Math.round(raced.slowestMs)} ms; KiB per accepting thread: ${result.committed.map((bytes) => Math.round(bytes / 1_024)).join(' ')}
 keys               ${share(result.keys)}: ${share(result.accepted)} answers 202, ${share(result.conflicts)} of 409; ${share(result.hungUp)} requests of clients that hung up
 arrived            ${share(result.arrivals)}, of them ${share(duplicates.total)} the same message again after a kill, at most ${duplicates.perKillMax} per kill, allowed ${share(duplicates.allowed)}

@@ -1,52 +1,26 @@
 /**
- * What the program wrote down of its own accord, after all the kills: the accounting log, the message store and the notices must say the same, line by
- * line, and what the source and the receiver swear to.
- *
- *   accepted    one line for each recipient that was acknowledged, and at most one for any other
- *   attempts    in order behind it, each once; nothing behind an end, and an end for whoever is not pending
- *   store       knows each message, and says of each recipient what its last line says
- *   notices     one for each recipient that bounced, under one id, and none for anybody else
+ * Reads what the program wrote down of its own accord, after all the kills: accounting log, message store, tally and suppression lists, and has it judged
+ * (record-checker.ts). Every line of the accounting log must be what docs/accounting.schema.json says.
  */
 import { createReadStream, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { DatabaseSync } from 'node:sqlite'
 import { createGunzip } from 'node:zlib'
-import { openMessageStore } from '../../src/events/events.ts'
+import { Compile } from 'typebox/schema'
+import { openMessageStore, Tally } from '../../src/events/events.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { systemRandom } from '../../src/kernel/random.ts'
-import { GiB } from '../../src/kernel/units.ts'
-import { isFinal, type OutcomeKind } from '../../src/model/outcome.ts'
-import type { MessageRecord } from '../../src/ports/message-store.ts'
-import type { ReceivedMessage, SentRecord } from '../../src/sandbox/sandbox.ts'
-
-export interface AccountingLine {
-  readonly event: 'accepted' | OutcomeKind
-  readonly id: string
-  readonly recipient: string
-  readonly subject?: string
-  readonly return_path?: string
-  readonly attempt?: number
-  readonly log: string
-  readonly position: number
-  readonly index: number
-}
-
-export interface RecordFigures {
-  readonly lines: number
-  readonly accepted: number
-  readonly files: number
-  readonly stored: number
-  readonly bounced: number
-  readonly notices: number
-}
-
-/** A notice that arrived: of whom it tells. Copies of one notice have one id. */
-export interface ArrivedNotice {
-  readonly messageId: string
-  /** Public id of the message that it is about. */
-  readonly about: string
-  readonly recipients: readonly string[]
-}
+import { dayMs, GiB } from '../../src/kernel/units.ts'
+import type { ReceivedMessage } from '../../src/sandbox/sandbox.ts'
+import { readProjectFile } from '../support/house-source.ts'
+import {
+  type AccountingLine,
+  type ArrivedNotice,
+  judgeRecord,
+  type RecordEvidence,
+  type RecordFigures,
+} from './record-checker.ts'
 
 /** Null when it is none. */
 export function readNotice({ envelope, content }: Pick<ReceivedMessage, 'envelope' | 'content'>): ArrivedNotice | null {
@@ -59,148 +33,110 @@ export function readNotice({ envelope, content }: Pick<ReceivedMessage, 'envelop
   return { messageId: field('Message-ID'), about: field('X-Posthaste-Message'), recipients }
 }
 
+export interface AccountingContents {
+  readonly lines: AccountingLine[]
+  readonly files: number
+  /** Each names its file and line. */
+  readonly wrong: string[]
+}
+
 /** Of all files, oldest first: those that are compressed, the others, the one that is written. */
-export async function readAccounting(directory: string): Promise<{ lines: AccountingLine[]; files: number }> {
+export async function readAccounting(directory: string): Promise<AccountingContents> {
+  const validator = Compile(JSON.parse(readProjectFile('docs/accounting.schema.json')) as Record<string, unknown>)
   const names = readdirSync(directory).filter((name) => /^acct-.*\.json(\.gz)?$/.test(name))
   const lines: AccountingLine[] = []
+  const wrong: string[] = []
   for (const name of [...names.sort(), 'acct.json']) {
     const bytes = createReadStream(join(directory, name))
     const input = name.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes
-    for await (const line of createInterface({ input })) lines.push(JSON.parse(line) as AccountingLine)
-  }
-  return { lines, files: names.length + 1 }
-}
-
-export interface RecordEvidence {
-  readonly dataDirectory: string
-  readonly sent: readonly SentRecord[]
-  readonly notices: readonly ArrivedNotice[]
-  /** Nothing was queued at the end. */
-  readonly empty: boolean
-}
-
-export async function checkRecord(evidence: RecordEvidence): Promise<{ violations: string[]; figures: RecordFigures }> {
-  const { lines, files } = await readAccounting(join(evidence.dataDirectory, 'accounting'))
-  const violations: string[] = []
-  const complain = (what: string, names: readonly string[]): void => {
-    for (const name of names.slice(0, 10)) violations.push(`record: ${what}: ${name}`)
-    if (names.length > 10) violations.push(`record: ${what}: ${names.length - 10} more`)
-  }
-  complain('two lines of one place', twice(lines.map(({ log, position, index }) => `${log} ${position} ${index}`)))
-  const stories = storiesOf(lines, complain)
-  complain('accepted, and no line says so', missing(evidence.sent, lines))
-  if (evidence.empty) {
-    const open = [...stories].filter(([, { last }]) => last === null || !isFinal(last))
-    complain(
-      'nothing is queued, and it has no end',
-      open.map(([key]) => key),
-    )
-  }
-  const stored = checkStore(evidence.dataDirectory, stories, complain)
-  const bounced = [...stories].filter(([, { tells, last }]) => tells && (last === 'bounced' || last === 'expired'))
-  const notices = checkNotices(evidence.notices, new Set(bounced.map(([key]) => key)), evidence.empty, complain)
-  const accepted = lines.filter(({ event }) => event === 'accepted').length
-  return { violations, figures: { lines: lines.length, accepted, files, stored, bounced: bounced.length, notices } }
-}
-
-type Complain = (what: string, names: readonly string[]) => void
-
-/** What the lines say of one recipient. */
-interface Story {
-  attempts: number
-  last: OutcomeKind | null
-  /** It has a return path. */
-  readonly tells: boolean
-}
-
-function storiesOf(lines: readonly AccountingLine[], complain: Complain): Map<string, Story> {
-  const stories = new Map<string, Story>()
-  const wrong: string[] = []
-  for (const line of lines) {
-    const key = `${line.id} ${line.recipient}`
-    const story = stories.get(key)
-    if (line.event === 'accepted') {
-      if (story !== undefined) wrong.push(`${key} is accepted twice`)
-      stories.set(key, { attempts: 0, last: null, tells: line.return_path !== undefined })
-    } else if (story === undefined) wrong.push(`${key} has an attempt before it is accepted`)
-    else {
-      if (story.last !== null && isFinal(story.last)) wrong.push(`${key} goes on behind its end`)
-      if (line.attempt !== story.attempts + 1) wrong.push(`${key}: attempt ${line.attempt} follows ${story.attempts}`)
-      story.attempts = line.attempt ?? 0
-      story.last = line.event
+    let number = 0
+    for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      number += 1
+      const line = parsed(text)
+      if (line !== undefined && validator.Check(line)) lines.push(line as AccountingLine)
+      else wrong.push(`${name} line ${number}: ${faults(validator, line)}: ${text.slice(0, 500)}`)
     }
   }
-  complain('not in order', wrong)
-  return stories
+  return { lines, files: names.length + 1, wrong }
 }
 
-/** By the id of the source, which is in the subject. */
-function missing(sent: readonly SentRecord[], lines: readonly AccountingLine[]): string[] {
-  const told = new Set(
-    lines.flatMap(({ event, subject, recipient }) => (event === 'accepted' ? [`${subject} ${recipient}`] : [])),
-  )
-  return sent
-    .filter(({ code }) => code >= 200 && code < 300)
-    .map(({ id, rcpt }) => `test ${id} ${rcpt}`)
-    .filter((name) => !told.has(name))
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
-function checkStore(dataDirectory: string, stories: ReadonlyMap<string, Story>, complain: Complain): number {
-  const table = openMessageStore({
-    directory: join(dataDirectory, 'store'),
+function faults(validator: ReturnType<typeof Compile>, line: unknown): string {
+  if (line === undefined) return 'no JSON'
+  const [, errors] = validator.Errors(line)
+  return errors.map(({ instancePath, message }) => `${instancePath} ${message}`).join(', ')
+}
+
+export interface RecordSources extends Pick<RecordEvidence, 'sent' | 'notices' | 'empty'> {
+  /** Of an engine that has stopped. */
+  readonly dataDirectory: string
+}
+
+export interface CheckedRecord {
+  readonly violations: string[]
+  readonly figures: RecordFigures & { readonly files: number }
+  readonly lines: readonly AccountingLine[]
+}
+
+export async function checkRecord(sources: RecordSources): Promise<CheckedRecord> {
+  const { dataDirectory, sent, notices, empty } = sources
+  const { lines, files, wrong } = await readAccounting(join(dataDirectory, 'accounting'))
+  const violations = wrong.slice(0, wrongShown).map((what) => `record: not of the schema: ${what}`)
+  if (wrong.length > wrongShown) violations.push(`record: not of the schema: ${wrong.length - wrongShown} lines more`)
+  const directory = join(dataDirectory, 'store')
+  const onProblem = (text: string): void => void violations.push(`record: ${text}`)
+  const store = openMessageStore({
+    directory,
     clock: systemClock,
     random: systemRandom,
     retentionDays: 3_650,
     bytesMax: 1_000 * GiB,
-    onProblem: (text) => complain('store', [text]),
+    onProblem,
   })
-  const messages = new Map<string, MessageRecord | null>()
-  const wrong: string[] = []
-  for (const [key, { attempts, last }] of stories) {
-    const [id = '', recipient] = key.split(' ')
-    if (!messages.has(id)) messages.set(id, table.findAny(id))
-    const found = messages.get(id)?.recipients.find(({ address }) => address === recipient)
-    const status = last === null ? 'queued' : last === 'uncertain' ? 'deferred' : last
-    if (found?.status !== status || found.attempts !== attempts)
-      wrong.push(`${key}: ${found?.status} after ${found?.attempts}, and by the lines ${status} after ${attempts}`)
+  const tally = openTally(directory, onProblem)
+  try {
+    const verdict = judgeRecord({
+      lines,
+      sent,
+      notices,
+      empty,
+      stored: (id) => store.findAny(id)?.recipients ?? null,
+      usage: (tenant, day) => tally.usage(tenant, null, day * dayMs).dayMessages,
+      suppressed: readSuppressed(dataDirectory),
+    })
+    return { violations: [...violations, ...verdict.violations], figures: { ...verdict.figures, files }, lines }
+  } finally {
+    store.close()
+    tally.close()
   }
-  table.close()
-  complain('the message store says something else', wrong)
-  return messages.size
 }
 
-function checkNotices(
-  notices: readonly ArrivedNotice[],
-  bounced: ReadonlySet<string>,
-  empty: boolean,
-  complain: Complain,
-): number {
-  const ids = new Map<string, Set<string>>()
-  for (const { messageId, about, recipients } of notices) {
-    for (const recipient of recipients) {
-      const key = `${about} ${recipient}`
-      const seen = ids.get(key)
-      if (seen === undefined) ids.set(key, new Set([messageId]))
-      else seen.add(messageId)
-    }
-  }
-  complain(
-    'told of under two ids',
-    [...ids].filter(([, seen]) => seen.size > 1).map(([key]) => key),
-  )
-  complain(
-    'told of, and did not bounce',
-    [...ids.keys()].filter((key) => !bounced.has(key)),
-  )
-  if (empty)
-    complain(
-      'bounced, and nobody was told',
-      [...bounced].filter((key) => !ids.has(key)),
-    )
-  return new Set(notices.map(({ messageId }) => messageId)).size
-}
+const wrongShown = 10
 
-function twice(names: readonly string[]): string[] {
-  const seen = new Set<string>()
-  return names.filter((name) => seen.size === seen.add(name).size)
+/** For questions only: it is told nothing. */
+const openTally = (directory: string, onProblem: (text: string) => void): Tally =>
+  Tally.open({
+    directory,
+    groupMs: 0,
+    noticeFor: () => null,
+    isHardBounce: () => false,
+    mayTell: () => false,
+    lifeMs: 0,
+    onProblem,
+  })
+
+function readSuppressed(dataDirectory: string): RecordEvidence['suppressed'] {
+  const database = new DatabaseSync(join(dataDirectory, 'directory.sqlite'), { readOnly: true })
+  try {
+    return database.prepare('SELECT tenant, address FROM suppressions').all() as unknown as RecordEvidence['suppressed']
+  } finally {
+    database.close()
+  }
 }

@@ -7,7 +7,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -24,10 +24,12 @@ import {
 import { dumpSpool, fsckSpool, statSpool } from '../../src/spool/spool.ts'
 import { freePort } from '../support/engine.ts'
 import { launch, type Posthaste } from '../support/posthaste.ts'
+import { managementToken } from '../support/scenario.ts'
 import { checkEvidence, type Evidence, type StoredRecipient, type Verdict } from './checker.ts'
 import { probeUser, receiverScript } from './receiver-script.ts'
 import type { SourceTask } from './source.ts'
-import { type ArrivedNotice, checkRecord, readNotice, type RecordFigures } from './record.ts'
+import { type CheckedRecord, checkRecord, readNotice } from './record.ts'
+import type { ArrivedNotice } from './record-checker.ts'
 import { type StatusFigures, Statuses } from './statuses.ts'
 
 export interface CrashPlan {
@@ -51,7 +53,7 @@ export interface CrashResult extends Verdict {
   /** Segments of the intake log that there have ever been, and that are left. */
   readonly segments: { readonly ever: number; readonly left: number }
   readonly statuses: StatusFigures
-  readonly record: RecordFigures
+  readonly record: CheckedRecord['figures']
 }
 
 /** One in so many kills comes during recovery, because that must be repeatable too. */
@@ -61,6 +63,8 @@ const startMsMax = 30_000
 /** Everything that was put off is due within seconds. */
 const emptyMsMax = 120_000
 const drainMsMax = 30_000
+/** What follows from the last outcomes: notices are grouped for seconds, and addresses go to main with the tally's commit. */
+const recordMsMax = 20_000
 export const connectionsPerSite = 20
 /** Its pace of 10 ms, one flush of both logs, and one sync of a checkpoint's new file or name, on a disk that others use too. */
 export const outcomeMsMax = 100
@@ -73,8 +77,8 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
     const recovered = await killAgainAndAgain(plan, world)
     await world.stopSource()
     plan.progress('the source has stopped; waiting until the queue is empty')
-    const empty = await queueBecomesEmpty(world.engine, plan.directory)
-    await sleep(lastOutcomesMs)
+    const sent = readLedger<SentRecord>(sentLedger(plan.directory)).records
+    const empty = await becomesIdle(world.engine, plan.directory, deadIn(sent))
     const statuses = await world.statuses.askAll(world.engine)
     const drainStartMs = performance.now()
     const exitCode = await world.engine.stop()
@@ -87,7 +91,6 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
     if (exitCode !== 0) more.push(`SIGTERM: exit code ${exitCode}, not 0 within ${drainMsMax / 1_000} s`)
     plan.progress('comparing the ledgers and the spool')
     const { notices } = world
-    const sent = readLedger<SentRecord>(sentLedger(plan.directory)).records
     const record = await checkRecord({ dataDirectory: join(plan.directory, 'data'), sent, notices, empty })
     more.push(...record.violations)
     const verdict = judge({ ...world, directory: plan.directory, inFlightMax: connectionsPerSite, outcomeMsMax }, more)
@@ -239,18 +242,53 @@ async function stillStarting(engine: Posthaste): Promise<boolean> {
   return Promise.race([engine.ready.then(() => false), Promise.resolve(true)])
 }
 
-/** False when it does not in time: then what is still queued is accounted for as pending. */
-export async function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<boolean> {
-  const token = readFileSync(join(directory, 'data', 'admin-token'), 'utf8').trim()
-  const url = `http://127.0.0.1:${engine.managementPort}/api/v1/admin/status`
-  const deadlineMs = performance.now() + emptyMsMax
+const refusesForGood = (rcpt: string): boolean => rcpt.endsWith('@refuses.test')
+
+/** How many addresses are known to be suppressed in the end. */
+export function deadIn(sent: readonly SentRecord[]): number {
+  const dead = sent.filter(({ code, rcpt }) => code >= 200 && code < 300 && refusesForGood(rcpt))
+  return new Set(dead.map(({ rcpt }) => rcpt)).size
+}
+
+/**
+ * Until nothing is queued, and what follows from outcomes has followed too. False when the queue does not become empty in time: then what is in it is
+ * accounted for as pending. When notices or suppressed addresses do not come in time, the checker says which.
+ */
+async function becomesIdle(engine: Posthaste, directory: string, dead: number): Promise<boolean> {
+  await queueBecomesEmpty(engine, directory)
+  await within(recordMsMax, async () => {
+    const { record } = await askEngine<{ record: { notices: { due: number } } }>(engine, directory, 'status')
+    const { total } = await askEngine<{ total: number }>(engine, directory, 'suppressions?limit=1')
+    return record.notices.due === 0 && total >= dead
+  })
+  // The last notices are on disk, and about to be queued.
+  await sleep(lastOutcomesMs)
+  const empty = await queueBecomesEmpty(engine, directory)
+  await sleep(lastOutcomesMs)
+  return empty
+}
+
+export function queueBecomesEmpty(engine: Posthaste, directory: string): Promise<boolean> {
+  return within(emptyMsMax, async () => {
+    const { queue } = await askEngine<{ queue: { messages: number } }>(engine, directory, 'status')
+    return queue.messages === 0
+  })
+}
+
+async function within(msMax: number, condition: () => Promise<boolean>): Promise<boolean> {
+  const deadlineMs = performance.now() + msMax
   while (performance.now() < deadlineMs) {
-    const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
-    const status = (await answer.json()) as { queue: { messages: number } }
-    if (status.queue.messages === 0) return true
+    if (await condition()) return true
     await sleep(200)
   }
   return false
+}
+
+export async function askEngine<T>({ managementPort }: Posthaste, directory: string, path: string): Promise<T> {
+  const headers = { authorization: `Bearer ${managementToken(directory)}` }
+  const answer = await fetch(`http://127.0.0.1:${managementPort}/api/v1/admin/${path}`, { headers })
+  if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
+  return (await answer.json()) as T
 }
 
 /** Mail that no source sent: probes, and notices to whoever sent something. */
@@ -290,7 +328,7 @@ export function judge(
     sent: readLedger<SentRecord>(sentLedger(run.directory)).records,
     received: readLedger<ReceivedRecord>(receivedLedger(run.directory)).records.filter((record) => !isOther(record)),
     stored,
-    refuses: (rcpt) => rcpt.endsWith('@refuses.test'),
+    refuses: refusesForGood,
   })
   const intake = statSpool(disk).find(({ log }) => log === 'intake-0')
   const segments = { ever: intake?.lastSegment ?? 0, left: intake?.segments ?? 0 }
