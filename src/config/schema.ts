@@ -358,7 +358,7 @@ const retry = section('What happens to mail that a receiver put off.', {
     description:
       'Age at which undelivered mail is returned to its sender. RFC 5321 §4.5.4.1 asks for four to five days; senders want to know sooner. DKIM signatures are good for seven days.',
     default: '72h',
-    minimum: minuteMs,
+    minimum: secondMs,
     maximum: 6 * dayMs,
   }),
 })
@@ -381,7 +381,7 @@ const notices = section(
       description:
         'Age at which the sender is told that a message is delayed, once, if it asked for that (NOTIFY=DELAY).',
       default: '4h',
-      minimum: minuteMs,
+      minimum: secondMs,
       maximum: 6 * dayMs,
     }),
     group_within: duration({

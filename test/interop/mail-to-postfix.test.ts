@@ -1,23 +1,23 @@
 /** Clients that people have → the engine, configured as for production → a real Postfix, which keeps the mail in a folder. */
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createTransport } from 'nodemailer'
 import { type Engine, freePort, startEngine } from '../support/engine.ts'
 import type { FakeZone } from '../support/fake-dns.ts'
-import { accountOf, type Postfix, startPostfix } from '../support/postfix.ts'
+import { startPostfix } from '../support/postfix.ts'
 import { until } from '../support/wait.ts'
+import { makeKey } from './support/dkim-key.ts'
 import { dkimverify, opendkimTestmsg } from './support/dkim-verifiers.ts'
+import { type Mailboxes, startMailboxes } from './support/mailboxes.ts'
 import { finished } from './support/resolving.ts'
 
 const arrivalMsMax = 20_000
 const directory = mkdtempSync(join(tmpdir(), 'posthaste-interop-'))
-const inbox = join(directory, 'receiver', 'mail', 'inbox', 'new')
 const zone: FakeZone = {}
-let receiver: Postfix
+let receiver: Mailboxes
 let engine: Engine
 
 before(async () => {
@@ -28,8 +28,8 @@ before(async () => {
     directory: join(directory, 'engine'),
     port: await freePort(),
     config: `dkim:
-  - { domain: example.com, selector: rsa, private_key_file: ${makeKey('rsa')} }
-  - { domain: example.com, selector: ed, private_key_file: ${makeKey('ed25519')} }
+  - { domain: example.com, selector: rsa, private_key_file: ${makeKey(directory, zone, 'example.com', 'rsa')} }
+  - { domain: example.com, selector: ed25519, private_key_file: ${makeKey(directory, zone, 'example.com', 'ed25519')} }
 routes:
   - { domain: example.net, host: 127.0.0.1, port: ${receiver.port} }
 `,
@@ -43,26 +43,17 @@ after(async () => {
 })
 
 /** Takes all mail for example.net into one folder, over TLS if the client likes. */
-async function startReceiver(home: string): Promise<Postfix> {
-  const { uid, gid } = accountOf('nobody')
-  const mail = join(home, 'mail')
-  mkdirSync(mail, { recursive: true })
-  chownSync(mail, uid, gid)
+async function startReceiver(home: string): Promise<Mailboxes> {
+  mkdirSync(home, { recursive: true })
   const [key, certificate] = [join(home, 'tls.key'), join(home, 'tls.pem')]
   const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=postfix.test']
   const made = await finished('openssl', [...request, '-keyout', key, '-out', certificate], Buffer.alloc(0))
   assert.equal(made.exitCode, 0, made.output)
-  return startPostfix({
+  return startMailboxes({
     directory: home,
-    port: await freePort(),
+    domain: 'example.net',
+    maps: 'static:inbox/',
     settings: {
-      virtual_mailbox_domains: 'example.net',
-      virtual_mailbox_base: mail,
-      virtual_mailbox_maps: 'static:inbox/',
-      virtual_minimum_uid: '1',
-      virtual_uid_maps: `static:${uid}`,
-      virtual_gid_maps: `static:${gid}`,
-      smtpd_peername_lookup: 'no',
       smtpd_tls_security_level: 'may',
       smtpd_tls_received_header: 'yes',
       smtpd_tls_cert_file: certificate,
@@ -72,44 +63,16 @@ async function startReceiver(home: string): Promise<Postfix> {
   })
 }
 
-function makeKey(kind: 'rsa' | 'ed25519'): string {
-  const file = join(directory, `${kind}.pem`)
-  const { privateKey, publicKey } =
-    kind === 'rsa' ? generateKeyPairSync('rsa', { modulusLength: 2048 }) : generateKeyPairSync('ed25519')
-  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
-  const selector = kind === 'rsa' ? 'rsa' : 'ed'
-  Object.assign(zone, {
-    [`${selector}._domainkey.example.com`]: { TXT: [`v=DKIM1; k=${kind}; p=${publishedKey(publicKey, kind)}`] },
-  })
-  return file
-}
-
-/** RFC 6376 §3.6.1: RSA as SubjectPublicKeyInfo; RFC 8463 §4: Ed25519 as its bare 32 bytes, which end that structure. */
-function publishedKey(key: KeyObject, kind: 'rsa' | 'ed25519'): string {
-  const info = key.export({ type: 'spki', format: 'der' })
-  return (kind === 'rsa' ? info : info.subarray(-32)).toString('base64')
-}
-
-/** The message in the receiver's folder with this text in it, its lines ended by CRLF again. */
+/** The message in the receiver's folder with this text in it. */
 async function arrived(text: string): Promise<Buffer> {
   let found: Buffer | undefined
   await until(arrivalMsMax, `no mail with "${text}" arrived`, () => {
-    found = filesIn(inbox)
-      .map((name) => readFileSync(join(inbox, name)))
-      .find((content) => content.includes(text))
+    found = receiver.mail('inbox').find((content) => content.includes(text))
     return found !== undefined
   }).catch((error: unknown) => {
     throw new Error(`${String(error)}\n--- engine\n${engine.log()}\n--- receiver\n${receiver.log()}`)
   })
-  return Buffer.from((found as Buffer).toString('latin1').replaceAll('\n', '\r\n'), 'latin1')
-}
-
-function filesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
+  return found as Buffer
 }
 
 /** Both signatures, by both verifiers as far as they know the algorithms. */
@@ -214,11 +177,11 @@ test('Postfix as client: it hands us mail for a thousand messages, and every one
   })
   try {
     const count = 1_000
-    const before = filesIn(inbox).length
+    const before = receiver.count('inbox')
     const load = ['-s', '5', '-m', String(count), '-l', '2000', '-f', 'ann@example.com', '-t', 'ben@example.net']
     const sent = await finished('smtp-source', [...load, `127.0.0.1:${sender.port}`], Buffer.alloc(0))
     assert.equal(sent.exitCode, 0, sent.output)
-    await until(60_000, `not all of ${count} messages arrived`, () => filesIn(inbox).length - before === count)
+    await until(60_000, `not all of ${count} messages arrived`, () => receiver.count('inbox') - before === count)
     assert.equal(sender.queued(), 0)
   } finally {
     await sender.stop()

@@ -86,6 +86,16 @@ export async function asked<T>(program: Posthaste, ...args: readonly string[]): 
   return JSON.parse(stdout.toString('utf8')) as T
 }
 
+/** What commands on the running program print, as an operator types them. */
+export function operator(program: Posthaste, directory: string): (...args: readonly string[]) => Promise<string> {
+  const where = ['--config', join(directory, 'posthaste.yaml'), '--management-port', String(program.managementPort)]
+  return async (...args) => {
+    const { code, stdout, stderr } = await posthaste(...args, ...where)
+    assert.equal(code, 0, stderr)
+    return stdout.toString()
+  }
+}
+
 export function letter(subject: string, body = 'hello\r\n'): string {
   return `From: me@example.com\r\nSubject: ${subject}\r\n\r\n${body}`
 }
@@ -93,11 +103,17 @@ export function letter(subject: string, body = 'hello\r\n'): string {
 /** Hands over one message; the id that the program gave it. */
 export async function send(
   program: Pick<Posthaste, 'smtpPort'>,
-  mail: { readonly to: readonly string[]; readonly from?: string; readonly content?: string | Buffer },
+  mail: {
+    /** "ben@example.net", or "ben@example.net NOTIFY=NEVER". */
+    readonly to: readonly string[]
+    /** "ann@example.com", or "ann@example.com RET=FULL". */
+    readonly from?: string
+    readonly content?: string | Buffer
+  },
 ): Promise<string> {
   const { to, from = 'me@example.com', content = letter('hello') } = mail
   const client = await SmtpClient.hello(program.smtpPort)
-  client.send(`MAIL FROM:<${from}>\r\n${to.map((one) => `RCPT TO:<${one}>\r\n`).join('')}DATA\r\n`)
+  client.send(`MAIL FROM:${bracketed(from)}\r\n${to.map((one) => `RCPT TO:${bracketed(one)}\r\n`).join('')}DATA\r\n`)
   for (let replies = to.length + 1; replies > 0; replies--) assert.equal((await client.reply()).code, 250)
   assert.equal((await client.reply()).code, 354)
   client.send(content)
@@ -106,6 +122,12 @@ export async function send(
   assert.equal(reply.code, 250, reply.lines.join('\n'))
   client.destroy()
   return /accepted as (\S+)/.exec(reply.text)?.[1] ?? assert.fail(`no id in ${reply.text}`)
+}
+
+/** In angle brackets, and its parameters behind it. */
+function bracketed(given: string): string {
+  const [address = '', ...parameters] = given.split(' ')
+  return [`<${address}>`, ...parameters].join(' ')
 }
 
 export interface RecipientState {
@@ -128,12 +150,14 @@ async function message(program: Posthaste, id: string, directory?: string): Prom
   return ((await answer.json()) as { recipients: RecipientState[] }).recipients
 }
 
+const isEnd = (state: string): boolean => ['delivered', 'bounced', 'expired', 'suppressed'].includes(state)
+
 /** Waits until every recipient of the message has come to its end. */
 export async function settled(program: Posthaste, id: string, directory?: string): Promise<RecipientState[]> {
   let recipients: RecipientState[] = []
   await until(20_000, `${id} is not settled`, async () => {
     recipients = await message(program, id, directory)
-    return recipients.every(({ state }) => ['delivered', 'bounced', 'expired'].includes(state))
+    return recipients.every(({ state }) => isEnd(state))
   })
   return recipients
 }
