@@ -21,8 +21,8 @@ export interface RelayWorld {
 
 const deliveryMsMax = 600_000
 const quietWindowMs = 2_000
-/** 1 % of a core: what timers of an idle daemon may use. */
-const quietCpuMs = 20
+/** 2 % of a core: what timers of an idle daemon may use. */
+const quietCpuMs = 40
 
 /** Starts the peer in an empty folder, lets it become quiet, and afterwards stops everything and removes the folder. */
 export async function withPeer<Result>(

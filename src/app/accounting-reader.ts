@@ -48,9 +48,9 @@ export class AccountingReader {
       disk,
       memory,
       from,
+      known: (number) => heads.kept(number),
       onSubmission: (number, head, facts, mark) =>
         take(number, () => {
-          heads.note(number, head, facts)
           accounting.submission(number, head, facts, mark)
           this.#note(mark)
         }),

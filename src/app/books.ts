@@ -85,6 +85,7 @@ export class Books {
     }
     this.#storePositions = this.#store?.positions ?? this.#follower.positions
     this.#tallyPositions = this.#tally.positions
+    this.#follower.told(this.#tallyPositions)
   }
 
   #follow(): SpoolFollower {
@@ -95,6 +96,7 @@ export class Books {
       from: this.#store === null ? this.#tally.positions : lower(this.#store.positions, this.#tally.positions),
       onSubmission: (number, submission, facts, mark) =>
         take(number, () => {
+          heads.note(number, submission, facts)
           this.#store?.submission(number, submission, facts)
           this.#tally.submission(number, submission, facts, mark)
         }),
@@ -138,12 +140,12 @@ export class Books {
     this.#tallyDirty = true
   }
 
-  /** Now and then. True when the tally was committed. */
-  keep(nowMs: number, elsewhere: LogMarks): boolean {
+  /** Now and then. True when the tally was committed. @param elsewhere what it keeps for others */
+  keep(nowMs: number, elsewhere: () => LogMarks): boolean {
     const { clock } = this.#options
     const monotonicMs = clock.monotonicMs()
     const commits = (this.#tallyDirty || this.#tally.waits) && monotonicMs - this.#committedMs >= tallyCommitEveryMs
-    if (commits) this.#commit(nowMs, elsewhere)
+    if (commits) this.#commit(nowMs, elsewhere())
     if (this.#storeDirty && monotonicMs - this.#syncedMs >= storeSyncEveryMs) this.#sync()
     if (this.#store !== null && (monotonicMs - this.#prunedMs >= pruneEveryMs || this.#prunedMs === 0)) {
       this.#prunedMs = monotonicMs
@@ -156,6 +158,7 @@ export class Books {
     const positions = this.#follower?.positions ?? new Map<string, number>()
     this.#tally.commit(new Map([...positions, ...elsewhere]), nowMs)
     this.#tallyPositions = positions
+    this.#follower?.told(positions)
     this.#tallyDirty = false
     this.#committedMs = this.#options.clock.monotonicMs()
   }

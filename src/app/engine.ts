@@ -333,9 +333,9 @@ export class Engine {
     const last = recipients.length - 1
     for (let recipient = 0; recipient <= last; recipient++) {
       const address = recipients[recipient] as string
-      const row = { number, place, span, bytes, lifeS, recipient, tenant, acceptedAtMs, ...fresh }
-      const refusal = this.#suppressions.has(tenant, address) ? { refusal: suppressedOutcome() } : {}
-      const admission = { ...row, domain: domainOf(address), ...refusal }
+      const domain = domainOf(address)
+      const row = { number, place, span, bytes, lifeS, recipient, domain, tenant, acceptedAtMs, ...fresh }
+      const admission = this.#suppressions.has(tenant, address) ? { ...row, refusal: suppressedOutcome() } : row
       const event: ShapeEvent = { kind: 'admit', admission, more: recipient < last }
       // All of them, before the answer to where the first one goes.
       if (event.more === true) this.#events.push(event)

@@ -16,6 +16,7 @@ import { systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom } from '../kernel/random.ts'
 import { KiB } from '../kernel/units.ts'
+import type { LogMarks } from '../model/log-mark.ts'
 import { BadCursor } from '../ports/message-store.ts'
 import { canFollow, Channel, RecordReader } from '../spool/spool.ts'
 import { Accounting } from './accounting.ts'
@@ -29,8 +30,9 @@ import type { ServingThread } from './serve-main.ts'
 import { StoreClients } from './store-clients.ts'
 import type { FromStore, StoreAnswer, StoreQuestion, ToStore } from './store-wire.ts'
 
-/** Between two looks at the logs when nobody asks. */
+/** Between two looks at the logs when nobody asks: while there is something new each time, and otherwise. */
 const lookEveryMs = 50
+const idleLookEveryMs = 250
 /** Read in one go; then whoever asks meanwhile is heard. */
 const stepBytes = 512 * KiB
 const bouncesAtOnce = 200
@@ -146,10 +148,10 @@ class EventsLoop {
     if (!this.#books.following) return
     // Lines take the disk's time, and rows this thread's.
     const accounted = this.#accounting?.drain(deadlineMs)
-    this.#books.drain(systemClock.monotonicMs() + deadlineMs / 2, systemClock.nowMs(), this.#accountingPositions())
+    this.#books.drain(systemClock.monotonicMs() + deadlineMs / 2, systemClock.nowMs(), this.#elsewhere())
     await accounted
     this.#drained = true
-    this.#books.finish(systemClock.nowMs(), this.#accountingPositions())
+    this.#books.finish(systemClock.nowMs(), this.#elsewhere())
   }
 
   #openStore(): ReturnType<typeof openMessageStore> {
@@ -232,8 +234,9 @@ class EventsLoop {
 
   #look(): void {
     if (this.#drained) return
-    systemClock.after(lookEveryMs, () => this.#look())
+    const isIdle = this.#books.behindBytes === 0
     this.#step()
+    systemClock.after(isIdle ? idleLookEveryMs : lookEveryMs, () => this.#look())
   }
 
   #lookSoon(): void {
@@ -264,7 +267,7 @@ class EventsLoop {
     // Whoever asks is heard first.
     const hurry = !done || this.#asked.length > 0 || this.#desk.waits
     const accounted = hurry || (this.#accounting?.step() ?? true)
-    if (books.keep(systemClock.nowMs(), this.#accountingPositions())) this.#committed()
+    if (books.keep(systemClock.nowMs(), this.#elsewhere)) this.#committed()
     if (hurry || !accounted) this.#lookSoon()
   }
 
@@ -281,9 +284,7 @@ class EventsLoop {
     this.#books.release(this.#accounting === null ? heldFrom : lower(heldFrom, this.#accounting.heldFrom))
   }
 
-  #accountingPositions(): ReadonlyMap<string, number> {
-    return this.#accounting?.kept ?? new Map()
-  }
+  readonly #elsewhere = (): LogMarks => this.#accounting?.kept ?? new Map()
 
   #heard(owner: string, port: MessagePort, message: Exclude<ToStore, { kind: 'sent' }>): void {
     switch (message.kind) {

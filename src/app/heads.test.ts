@@ -29,7 +29,7 @@ test('what is not kept any more is read again where its outcome says, out of the
   assert.equal(heads.of(row.number, row.place + 64 * 1_000 * smallSpool.segmentBytes), null, 'no such segment')
 })
 
-test('limit app.heads-kept: so many recipients are known, one more costs the oldest message its place', () => {
+test('limit app.heads-kept: so many recipients are known, one more costs the older half its place', () => {
   const { value } = limits.headsRecipientsMax
   const rig = openRig({ config: smallSpool })
   rig.settle()
@@ -45,12 +45,13 @@ test('limit app.heads-kept: so many recipients are known, one more costs the old
     inlineBytes: 0,
     factsOffset: 0,
   }
-  const half = { ...stored, recipients: Array.from({ length: value / 2 }, () => 'a@x.example') }
-  heads.note(1, half, facts)
-  heads.note(2, { ...half, recipients: half.recipients.slice(1) }, facts)
-  heads.note(3, stored, facts)
+  for (let number = 1; number < value / 2; number++) heads.note(number, stored, facts)
+  heads.note(value / 2, stored, facts)
   assert.notEqual(heads.of(1, 0), null)
-  heads.note(4, stored, facts)
+  for (let number = value / 2 + 1; number <= value; number++) heads.note(number, stored, facts)
+  assert.notEqual(heads.of(1, 0), null)
+  heads.note(value + 1, stored, facts)
   assert.equal(heads.of(1, 0), null)
-  assert.notEqual(heads.of(2, 0), null)
+  assert.equal(heads.of(value / 2, 0), null)
+  assert.notEqual(heads.of(value / 2 + 1, 0), null)
 })

@@ -1,18 +1,21 @@
 /** What came in, for those who read what became of it: those that came last are kept, the others are read again where their outcomes say. */
 import type { SubmissionFacts } from '../model/submission.ts'
 import { MessageDamaged } from '../ports/messages.ts'
-import { readFacts, type RecordReader, type RecordView, readSubmission, type StoredSubmission } from '../spool/spool.ts'
+import {
+  readFacts,
+  type ReadSubmission,
+  type RecordReader,
+  type RecordView,
+  readSubmission,
+  type StoredSubmission,
+} from '../spool/spool.ts'
 import { headsRecipientsMax } from './limits.ts'
-
-export interface KnownSubmission {
-  readonly head: StoredSubmission
-  readonly facts: SubmissionFacts
-}
 
 export class Heads {
   readonly #records: RecordReader
-  /** By number; the one that came first is the first. */
-  readonly #kept = new Map<number, KnownSubmission>()
+  /** By number, two generations: what is full becomes the older one, and that one is forgotten as a whole. */
+  #younger = new Map<number, ReadSubmission>()
+  #older = new Map<number, ReadSubmission>()
   #recipients = 0
 
   constructor(records: RecordReader) {
@@ -20,23 +23,26 @@ export class Heads {
   }
 
   note(number: number, head: StoredSubmission, facts: SubmissionFacts): void {
-    if (this.#kept.has(number)) return
-    this.#kept.set(number, { head, facts })
     this.#recipients += head.recipients.length
-    if (this.#recipients <= headsRecipientsMax.value) return
-    for (const [oldest, known] of this.#kept) {
-      if (this.#recipients <= headsRecipientsMax.value) break
-      this.#kept.delete(oldest)
-      this.#recipients -= known.head.recipients.length
+    if (this.#recipients > headsRecipientsMax.value / 2) {
+      this.#older = this.#younger
+      this.#younger = new Map()
+      this.#recipients = head.recipients.length
     }
+    this.#younger.set(number, { head, facts })
+  }
+
+  /** Undefined when it is not kept. */
+  kept(number: number): ReadSubmission | undefined {
+    return this.#younger.get(number) ?? this.#older.get(number)
   }
 
   /** Null when it is not there any more, or is damaged. */
-  of(number: number, place: number): KnownSubmission | null {
-    return this.#kept.get(number) ?? this.#read(number, place)
+  of(number: number, place: number): ReadSubmission | null {
+    return this.kept(number) ?? this.#read(number, place)
   }
 
-  #read(number: number, place: number): KnownSubmission | null {
+  #read(number: number, place: number): ReadSubmission | null {
     // An outcome of a former version does not tell.
     if (place === 0) return null
     const view = this.#records.fromWindow(place, number)
@@ -57,7 +63,7 @@ export class Heads {
   }
 }
 
-function knownIn({ bytes, at }: RecordView): KnownSubmission {
+function knownIn({ bytes, at }: RecordView): ReadSubmission {
   const head = readSubmission(bytes, at)
   return { head, facts: readFacts(bytes, head) }
 }

@@ -132,11 +132,11 @@ export const endedMsMax = limit({
 
 export const headsRecipientsMax = limit({
   name: 'app.heads-kept',
-  value: 50_000,
+  value: 5_000,
   unit: 'recipients',
   owner,
-  why: 'Of the messages that came in last, for the accounting log: their outcomes come within seconds, and the line of each says whose it was. × 1 KB = 50 MB at worst.',
-  breach: 'read again from the spool',
+  why: 'Of the messages that came in last, for the accounting log: their outcomes come within seconds, and the line of each says whose it was. × 1 KB = 5 MB, and more would cost the collector of garbage more than reading again costs us.',
+  breach: 'the older half is read again from the spool',
 })
 
 export const noticesUnderWayMax = limit({

@@ -24,7 +24,8 @@ const words = {
   pinnedFrom: 6,
   beganAt: 7,
   heldFrom: 8,
-  count: 9,
+  toldTo: 9,
+  count: 10,
 } as const
 const flags = {
   work: 0,
@@ -175,6 +176,16 @@ export class Channel {
 
   setHeldFrom(position: number): void {
     Atomics.store(this.#words, words.heldFrom, Number.isFinite(position) ? BigInt(position) : nothingPinned)
+  }
+
+  /** Of the outcome log: up to here a reader has told whoever must be told, for good; Infinity when there is no such reader. */
+  get toldTo(): number {
+    const position = Atomics.load(this.#words, words.toldTo)
+    return position === nothingPinned ? Number.POSITIVE_INFINITY : Number(position)
+  }
+
+  setToldTo(position: number): void {
+    Atomics.store(this.#words, words.toldTo, Number.isFinite(position) ? BigInt(position) : nothingPinned)
   }
 
   /**

@@ -109,6 +109,7 @@ for (let seed = 1; seed <= 12; seed++) {
           from = follower.positions
           synced = reader.copy()
           follower.release(from)
+          follower.told(from)
         }
         if (below(40) === 0) {
           follower.close()
@@ -160,11 +161,11 @@ test('no segment is used again before the follower has passed it for good', () =
   while (!follower.step(1_000_000));
   follower.release(follower.positions)
   work()
-  // They wait until it has read for good what became of their mail.
+  // They wait until everybody is told what became of their mail.
   assert.equal(rig.spool.reclaim.figures.reclaimed, 0)
   follower.aim()
   while (!follower.step(1_000_000));
-  follower.release(follower.positions)
+  follower.told(follower.positions)
   rig.spool.reclaim.tick()
   rig.settle()
   assert.ok(rig.spool.reclaim.figures.reclaimed > 3)
@@ -196,6 +197,7 @@ test('who begins anew reads on behind the segments that are gone', () => {
     first.aim()
     while (!first.step(1_000_000));
     first.release(first.positions)
+    first.told(first.positions)
     rig.spool.reclaim.tick()
   }
   assert.ok(rig.spool.reclaim.figures.reclaimed > 3)

@@ -36,9 +36,16 @@ export interface FollowOptions {
   readonly memory: LogThreadMemory
   /** By name of the log; a log without one is read from its beginning. */
   readonly from: ReadonlyMap<string, number>
+  /** What somebody else has read of it already spares the reading. */
+  readonly known?: (number: number) => ReadSubmission | undefined
   readonly onSubmission: (number: number, submission: StoredSubmission, facts: SubmissionFacts, mark: LogMark) => void
   readonly onOutcome: (number: number, outcome: StoredOutcome, mark: LogMark) => void
   readonly checksum?: Checksum
+}
+
+export interface ReadSubmission {
+  readonly head: StoredSubmission
+  readonly facts: SubmissionFacts
 }
 
 /** Before this the ends of the logs are not known, and a crash may forget what recovery has found and not yet written again. */
@@ -59,7 +66,8 @@ export class SpoolFollower {
   readonly #outcomes: LogFollower
 
   /** @throws PosthasteError `store_of_other_spool` when a position lies behind the end of its log */
-  constructor({ disk, memory, from, onSubmission, onOutcome, checksum = zlibChecksum }: FollowOptions) {
+  constructor(options: FollowOptions) {
+    const { disk, memory, from, known, onSubmission, onOutcome, checksum = zlibChecksum } = options
     const follow = (channel: Channel, onRecord: OnRecord): LogFollower =>
       new LogFollower({ disk, channel, from: from.get(channel.name) ?? 0, onRecord, checksum })
     const channels = memory.channels.map((channel) => new Channel(channel))
@@ -76,9 +84,8 @@ export class SpoolFollower {
       ...mail.map((channel) =>
         follow(channel, (type, number, bytes, at, mark) => {
           if (type !== recordTypes.submission) return null
-          const submission = readSubmission(bytes, at)
-          const facts = readFacts(bytes, submission)
-          return () => onSubmission(number, submission, facts, mark)
+          const { head, facts } = known?.(number) ?? readAll(bytes, at)
+          return () => onSubmission(number, head, facts, mark)
         }),
       ),
       this.#outcomes,
@@ -122,9 +129,20 @@ export class SpoolFollower {
     for (const { channel } of this.#logs) channel.setHeldFrom(positions.get(channel.name) ?? 0)
   }
 
+  /** Whoever must be told of outcomes before these positions is told, for good: the mail that they are about may go. */
+  told(positions: ReadonlyMap<string, number>): void {
+    const { channel } = this.#outcomes
+    channel.setToldTo(positions.get(channel.name) ?? 0)
+  }
+
   close(): void {
     for (const log of this.#logs) log.close()
   }
+}
+
+function readAll(bytes: Buffer, at: number): ReadSubmission {
+  const head = readSubmission(bytes, at)
+  return { head, facts: readFacts(bytes, head) }
 }
 
 /** Reads a record; returns what is to be done with it once it is certain that its bytes were whole. Null: nothing. */

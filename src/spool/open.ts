@@ -131,8 +131,11 @@ export function makeSpoolMemory(
     makeChannelMemory(outcomeLog, outcomeBytes, outcomeBytes % windowBytes === 0 ? windowBytes : outcomeBytes),
     ...[...names].map((name) => makeChannelMemory(name, segmentBytes, windowBytes)),
   ]
-  for (const memory of channels)
-    if (!followed || memory.name === stragglerLog) new Channel(memory).setHeldFrom(Number.POSITIVE_INFINITY)
+  for (const memory of channels) {
+    const channel = new Channel(memory)
+    if (!followed || memory.name === stragglerLog) channel.setHeldFrom(Number.POSITIVE_INFINITY)
+    if (!followed) channel.setToldTo(Number.POSITIVE_INFINITY)
+  }
   return {
     channels,
     intakeLogs,

@@ -165,7 +165,7 @@ export class Reclaim {
 
   /**
    * A segment has no slots any more because their outcomes were appended. If a crash forgot these, the mail would be pending again and its record
-   * written over; so segments leave once they are on disk. And once they were read by whoever follows: a notice quotes the mail that it is about.
+   * written over; so segments leave once they are on disk. And once whoever follows has told what they say: a notice quotes the mail that it is about.
    */
   #giveBack(): void {
     const { outcomes } = this.#options
@@ -183,8 +183,8 @@ export class Reclaim {
   }
 
   #offer(): void {
-    const { committedTo, heldFrom } = this.#outcomeChannel
-    if (this.#leaving.length === 0 || Math.min(committedTo, heldFrom) < this.#leavesAt) return
+    const { committedTo, toldTo } = this.#outcomeChannel
+    if (this.#leaving.length === 0 || Math.min(committedTo, toldTo) < this.#leavesAt) return
     for (const [segments, leaving] of this.#leaving) this.#reclaimed += segments.offer(leaving)
     this.#leaving = []
   }

@@ -83,7 +83,7 @@ export function writeSubmission(
 ): number {
   writeUuid(into, at, facts.id)
   into.writeDoubleLE(facts.acceptedAtMs, at + 16)
-  into.writeUInt8((head.eightBit ? 1 : 0) | (head.smtpUtf8 ? 2 : 0) | (head.dotLines ? 4 : 0), at + 24)
+  into.writeUInt8(flagsOf(head), at + 24)
   into.writeUInt8(classes.indexOf(head.mailClass), at + 25)
   into.writeDoubleLE(facts.contentBytes, at + 26)
   into.writeUInt32LE(facts.inlineBytes, at + 34)
@@ -107,6 +107,17 @@ export function writeSubmission(
   into.writeUInt32LE(next - at, at + 46)
   return next
 }
+
+const eightBitFlag = 1
+const smtpUtf8Flag = 2
+const dotLinesFlag = 4
+const dsnFlag = 8
+
+const flagsOf = ({ eightBit, smtpUtf8, dotLines, dsn }: SubmissionHead): number =>
+  (eightBit ? eightBitFlag : 0) |
+  (smtpUtf8 ? smtpUtf8Flag : 0) |
+  (dotLines ? dotLinesFlag : 0) |
+  (dsn === undefined ? 0 : dsnFlag)
 
 function writeExtra(into: Buffer, at: number, { expiresAtMs, cuts, facts, dsn }: SubmissionHead): number {
   into.writeDoubleLE(expiresAtMs, at)
@@ -142,7 +153,7 @@ export function readSubmission(from: Buffer, at: number): StoredSubmission {
   }
   const inlineOffset = at + from.readUInt32LE(at + 46)
   const hasExtra = cursor.next < inlineOffset
-  const dsn = hasExtra ? readDsn(from, cursor.next, inlineOffset) : undefined
+  const dsn = (flags & dsnFlag) === 0 ? undefined : readDsn(from, cursor.next)
   return {
     id: uuidText(from, at),
     acceptedAtMs: from.readDoubleLE(at + 16),
@@ -154,9 +165,9 @@ export function readSubmission(from: Buffer, at: number): StoredSubmission {
     recipients,
     chunks,
     mailClass: classes[from.readUInt8(at + 25)] ?? 'transactional',
-    eightBit: (flags & 1) !== 0,
-    smtpUtf8: (flags & 2) !== 0,
-    dotLines: (flags & 4) !== 0,
+    eightBit: (flags & eightBitFlag) !== 0,
+    smtpUtf8: (flags & smtpUtf8Flag) !== 0,
+    dotLines: (flags & dotLinesFlag) !== 0,
     contentBytes: from.readDoubleLE(at + 26),
     inlineBytes: from.readUInt32LE(at + 34),
     inlineOffset,
@@ -168,10 +179,9 @@ export function readSubmission(from: Buffer, at: number): StoredSubmission {
 }
 
 /** Behind the facts, whose lengths lead there. */
-function readDsn(from: Buffer, extraAt: number, end: number): DsnRequest | undefined {
+function readDsn(from: Buffer, extraAt: number): DsnRequest {
   let next = extraAt + extraFixedBytes + from.readUInt8(extraAt + 9) * 8
   for (let text = 0; text < factTextsCount; text++) next += 2 + from.readUInt16LE(next)
-  if (next === end) return undefined
   return JSON.parse(from.toString('utf8', next + 4, next + 4 + from.readUInt32LE(next))) as DsnRequest
 }
 

@@ -52,7 +52,9 @@ export class StatusReader {
   look(bytesMax: number): void {
     this.#follower.aim()
     this.#step(bytesMax)
-    if (this.#options.mutant === 'released where it reads') this.#follower.release(this.#follower.positions)
+    if (this.#options.mutant !== 'released where it reads') return
+    this.#follower.release(this.#follower.positions)
+    this.#follower.told(this.#follower.positions)
   }
 
   /** Before an answer. */
@@ -108,6 +110,7 @@ export class StatusReader {
     disk.synced(mutant === 'positions before their rows')
     for (const [log, position] of positions) durable.set(log, position)
     this.#follower.release(positions)
+    this.#follower.told(positions)
   }
 
   /** It is gone without a word; its files are as `disk` makes them. */
