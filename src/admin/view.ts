@@ -155,7 +155,7 @@ export interface RecordStatus {
   }
   /** Null when it is not kept. */
   readonly accounting: {
-    /** On disk in the logs, and not in the file yet. */
+    /** On disk in the logs, and not in the file yet: what was not read, and the lines that were made of the rest. */
     readonly behindBytes: number
     /** Why it cannot be written now; '' when it can. */
     readonly problem: string

@@ -25,7 +25,7 @@ export interface AccountingFeedOptions {
 }
 
 export interface AccountingFeedFigures extends AccountingFigures {
-  /** On disk in the logs, and not in the file yet. */
+  /** On disk in the logs, and not read yet. */
   readonly behindBytes: number
 }
 
@@ -106,11 +106,18 @@ export class Accounting {
   /** Nothing of the logs is needed here before these positions. A file that cannot be opened holds back no more than one that cannot be written. */
   get heldFrom(): LogMarks {
     if (this.#reader !== null) return this.#reader.heldFrom
-    const from = this.#from ?? new Map<string, number>()
-    const begun = this.#channels.filter((channel) => channel.begun)
-    const behind = begun.reduce((sum, { name, committedTo }) => sum + committedTo - (from.get(name) ?? committedTo), 0)
-    if (behind <= this.#options.config.behindBytesMax) return from
-    return new Map(begun.map(({ name, committedTo }) => [name, committedTo]))
+    if (this.#unreadBytes <= this.#options.config.behindBytesMax) return this.#from ?? new Map()
+    return new Map(this.#begun.map(({ name, committedTo }) => [name, committedTo]))
+  }
+
+  get #begun(): readonly Channel[] {
+    return this.#channels.filter((channel) => channel.begun)
+  }
+
+  /** Before there is a reader. */
+  get #unreadBytes(): number {
+    const from = this.#from
+    return this.#begun.reduce((sum, { name, committedTo }) => sum + committedTo - (from?.get(name) ?? committedTo), 0)
   }
 
   /** To be kept for the next life, under names that are nobody else's. */
@@ -120,7 +127,7 @@ export class Accounting {
 
   figures(): AccountingFeedFigures {
     const figures = this.#lines?.figures() ?? notOpened
-    return { ...figures, behindBytes: this.#reader?.behindBytes ?? 0 }
+    return { ...figures, behindBytes: this.#reader?.behindBytes ?? this.#unreadBytes }
   }
 
   /** Reads what there is, and has it on disk; or as much as the time allows. */

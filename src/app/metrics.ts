@@ -67,7 +67,7 @@ function recordMetrics({ accounting, ...notices }: RecordFigures, gauge: Tell, c
   counter('notices_withheld', 'Notices that would have been too many for one address.', notices.noticesWithheld)
   counter('double_bounces', 'Notices that bounced.', notices.doubleBounces)
   if (accounting === null) return
-  gauge('accounting_behind_bytes', 'On disk in the logs, and not in acct.json yet.', accounting.behindBytes)
+  gauge('accounting_behind_bytes', 'On disk in the logs, and not made into lines yet.', accounting.behindBytes)
   gauge('accounting_waiting_bytes', 'Lines that are not known to be on disk.', accounting.waitingBytes)
   counter('accounting_lines', 'Lines of acct.json, since the start.', accounting.lines)
   counter('accounting_problems', 'Times that acct.json could not be written.', accounting.problems)

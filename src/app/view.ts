@@ -94,7 +94,9 @@ function describeRecord(record: RecordFigures | null): RecordStatus | null {
   return {
     notices: { due: noticesDue, made: noticesMade, withheld: noticesWithheld, doubleBounces },
     accounting:
-      accounting === null ? null : { behindBytes: accounting.behindBytes, problem: accounting.presentProblem },
+      accounting === null
+        ? null
+        : { behindBytes: accounting.behindBytes + accounting.waitingBytes, problem: accounting.presentProblem },
   }
 }
 

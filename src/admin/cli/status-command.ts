@@ -97,7 +97,7 @@ function noticesLine({ notices }: RecordStatus): string {
 }
 
 const accountingLine = ({ behindBytes, problem }: NonNullable<RecordStatus['accounting']>): string =>
-  `acct.json cannot be written (${problem}); ${formatBytes(behindBytes)} of the logs wait for it, and mail goes on`
+  `acct.json cannot be written (${problem}); ${formatBytes(behindBytes)} wait for it in the logs, and mail goes on`
 
 function sites(context: CliContext, { sites: all }: EngineStatus): string {
   const columns: Column[] = [

@@ -163,6 +163,19 @@ test('renamed while writing failed: what goes to the next file is taken out of i
   assert.deepEqual(rig.lines(), ['accepted 2/0'])
 })
 
+test('renamed while there was nothing to write, the next line is in a new file', async () => {
+  const rig = new AccountingRig()
+  await rig.open()
+  rig.accept(1)
+  await rig.durable()
+  rig.disk.rename(acctPath, `${directory}/acct.json.1`)
+  await rig.pass(5_000)
+  rig.accept(2)
+  await rig.durable()
+  assert.deepEqual(rig.lines(`${directory}/acct.json.1`), ['accepted 1/0'])
+  assert.deepEqual(rig.lines(), ['accepted 2/0'])
+})
+
 test('renamed by somebody else, it goes on in a new file; removed, what was written since the last save is written again', async () => {
   const rig = new AccountingRig()
   await rig.open()

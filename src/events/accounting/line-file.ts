@@ -247,6 +247,7 @@ export class LineFile<Token> {
   async #step(): Promise<void> {
     if (this.#inDoubt) await this.#doubted()
     if (this.#anew) await this.#rotate()
+    if (this.#file !== null && this.#written === 0 && !(await this.#isInPlace(this.#file))) this.#leave()
     const file = this.#file ?? (await this.#begin())
     this.#endBatch()
     for (let batch = this.#batches[this.#written]; batch !== undefined; batch = this.#batches[this.#written]) {
@@ -321,6 +322,11 @@ export class LineFile<Token> {
   #emptied(bytes: number): void {
     this.#endBytes = bytes
     this.#tail = Buffer.alloc(0)
+  }
+
+  /** Somebody may have renamed or removed it since the last line: what comes now is not for that file. */
+  async #isInPlace({ inode }: OpenFile): Promise<boolean> {
+    return (await this.#options.files.place(this.#path))?.inode === inode
   }
 
   /** Nobody waits for it to close. */
