@@ -43,6 +43,8 @@ interface Round {
   readonly engineMicros: number
   readonly recordMicros: number
   readonly lines: number
+  /** When the last message was delivered. */
+  readonly linesMeanwhile: number
   readonly linesWanted: number
 }
 
@@ -67,9 +69,9 @@ export async function recordBenchmark(argumentList: string[]): Promise<void> {
       for (const variant of round % 2 === 1 ? variants : variants.toReversed()) {
         const result = await measure(variant, load, join(base, `${variant}-${round}`), set)
         results.set(variant, [...(results.get(variant) ?? []), result])
-        const { acceptMs, deliveredPerSecond, engineMicros, recordMicros, lines, linesWanted } = result
+        const { acceptMs, deliveredPerSecond, engineMicros, recordMicros, lines, linesMeanwhile, linesWanted } = result
         console.log(
-          `round ${round}  ${variant.padEnd(8)} 202 p99 ${acceptMs.p99.toFixed(2)} ms   ${deliveredPerSecond.toFixed(0)} delivered/s   ${engineMicros.toFixed(0)} + ${recordMicros.toFixed(0)} µs CPU   ${lines} of ${linesWanted} lines`,
+          `round ${round}  ${variant.padEnd(8)} 202 p99 ${acceptMs.p99.toFixed(2)} ms   ${deliveredPerSecond.toFixed(0)} delivered/s   ${engineMicros.toFixed(0)} + ${recordMicros.toFixed(0)} µs CPU   ${linesMeanwhile} lines meanwhile, ${lines} of ${linesWanted} afterwards`,
         )
       }
     }
@@ -100,6 +102,8 @@ async function measure(variant: Variant, load: Load, directory: string, settings
       const spent = (thread: string): number =>
         (((cpu.get(thread) ?? 0) - (before.cpu.get(thread) ?? 0)) * 1_000) / sent.requests
       await untilDelivered(destinations, warmUp.sends.requests + sent.requests)
+      const file = join(directory, 'data', 'accounting', 'acct.json')
+      const linesMeanwhile = variant === 'without' ? 0 : linesIn(file)
       await stall?.end()
       const linesWanted = variant === 'without' ? 0 : 2 * (warmUp.sends.requests + sent.requests)
       return {
@@ -108,8 +112,8 @@ async function measure(variant: Variant, load: Load, directory: string, settings
         engineMicros: spent('scheduler'),
         recordMicros: spent('events'),
         linesWanted,
-        lines:
-          linesWanted === 0 ? 0 : await countLines(join(directory, 'data', 'accounting', 'acct.json'), linesWanted),
+        linesMeanwhile,
+        lines: linesWanted === 0 ? 0 : await countLines(file, linesWanted),
       }
     })
   } finally {
@@ -168,10 +172,11 @@ async function holdUpWrites(processId: number, directory: string): Promise<{ end
   }
 }
 
+const linesIn = (file: string): number => readFileSync(file, 'latin1').split('\n').length - 1
+
 async function countLines(file: string, wanted: number): Promise<number> {
-  const found = (): number => readFileSync(file, 'latin1').split('\n').length - 1
-  await until(linesMsMax, `there are only ${found()} of ${wanted} lines`, () => found() >= wanted)
-  return found()
+  await until(linesMsMax, `there are only ${linesIn(file)} of ${wanted} lines`, () => linesIn(file) >= wanted)
+  return linesIn(file)
 }
 
 function report(
@@ -193,7 +198,8 @@ function report(
     'delivered/s',
     "engine's thread, µs",
     "record's thread, µs",
-    'lines',
+    'lines meanwhile',
+    'afterwards',
   ]
   const rows = [...results].map(([variant, all]) => {
     const cell = (of: (round: Round) => number, digits: number): string => medianAndRange(all.map(of), digits)
@@ -204,6 +210,7 @@ function report(
       cell(({ deliveredPerSecond }) => deliveredPerSecond, 0),
       cell(({ engineMicros }) => engineMicros, 0),
       cell(({ recordMicros }) => recordMicros, 0),
+      cell(({ linesMeanwhile }) => linesMeanwhile, 0),
       all.every(({ lines, linesWanted }) => lines === linesWanted) ? 'all' : 'NOT ALL',
     ]
   })
