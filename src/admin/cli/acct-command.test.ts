@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { adminRig } from '../../../test/support/admin-rig.ts'
 import { headOf, outcomeOf } from '../../../test/support/store-rig.ts'
 import { acceptedLine, outcomeLine } from '../../events/accounting/lines.ts'
 import { hourMs } from '../../kernel/units.ts'
@@ -247,4 +248,22 @@ test('limit cli.tail-lines: so many may be asked for, one more is wrong usage', 
   const data = directoryOf(t)
   for (const count of [tailLinesMax.value - 1, tailLinesMax.value, tailLinesMax.value + 1])
     assert.equal((await run(data, ['tail', '-n', String(count)])).code, count > tailLinesMax.value ? 64 : 0)
+})
+
+test('while an engine runs a tenant of its directory may be called by its name', async (t) => {
+  const { directory, server } = await adminRig(t)
+  const { id } = await directory.createTenant('shop')
+  const data = directoryOf(t)
+  writeFileSync(join(data, 'accounting', 'acct.json'), accepted(1, { tenant: id }) + accepted(2, { tenant: 'other' }))
+  const query = async (...args: readonly string[]): Promise<string[]> =>
+    (await run(data, ['query', '--json', ...args, '--management-port', String(server.address.port)])).out
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => (JSON.parse(line) as { tenant: string }).tenant)
+  assert.deepEqual(await query('--tenant', 'shop'), [id])
+  assert.deepEqual(await query('--tenant', id), [id])
+  // One of the configuration file, which the directory does not know.
+  assert.deepEqual(await query('--tenant', 'other'), ['other'])
+  await server.stop()
+  assert.deepEqual(await query('--tenant', id), [id])
 })

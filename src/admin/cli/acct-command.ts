@@ -5,11 +5,14 @@ import { findConfigFile, locateEngine } from '../../config/config.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { PosthasteError } from '../../kernel/errors.ts'
 import { hourMs, parseDuration } from '../../kernel/units.ts'
+import type { TenantWire } from '../directory-wire.ts'
 import { tailLinesMax } from '../limits.ts'
 import { allLines, type Reading, Tail } from './acct-files.ts'
 import { type AcctFilter, type AcctLine, describeLine, matches, mayMatch, readLine } from './acct-lines.ts'
 import type { CliContext } from './context.ts'
+import { askRaw } from './engine-client.ts'
 import { type ConfigFlags, overridesOf, several, withConfigOptions } from './flags.ts'
+import { pathOf } from './tenant-path.ts'
 
 type TailFlags = ConfigFlags & { readonly lines: number; readonly follow?: boolean; readonly json?: boolean }
 
@@ -48,7 +51,7 @@ export function registerAcct(program: Command, context: CliContext): void {
     acct.command('query').description('the lines that match all of these; exit code 1 when there are none'),
   )
     .option('--event <event>', `${eventNames.join(', ')}; may be given several times`, severalEvents)
-    .option('--tenant <tenant>', 'of this tenant')
+    .option('--tenant <tenant>', 'of this tenant: as the lines name it, or by its name while the engine runs')
     .option('--recipient <address>', 'to this address, or to @domain')
     .option('--sender <address>', 'return path or From: an address, @domain, or "<>"')
     .option('--id <id>', 'of this message')
@@ -146,7 +149,7 @@ async function tail(context: CliContext, flags: TailFlags, read: Reading): Promi
 async function query(context: CliContext, flags: QueryFlags, read: Reading): Promise<void> {
   const ended = endOf(context)
   const printer = new Printer(context, flags.json === true)
-  const filter = filterOf(flags)
+  const filter = filterOf(flags, await tenantInLines(context, flags))
   // A file is named for the time at which it was rotated; a clock that was set back may have left younger lines in it.
   for await (const lines of allLines(read, filter.sinceMs - hourMs)) {
     printer.print(filter.id === null ? lines : lines.filter((line) => mayMatch(line, filter)), (line) =>
@@ -158,9 +161,23 @@ async function query(context: CliContext, flags: QueryFlags, read: Reading): Pro
   if (printer.printed === 0) context.exitCode = 1
 }
 
-const filterOf = (flags: QueryFlags): AcctFilter => ({
+/** Lines have the id of a tenant of the directory, which only the engine knows by its name. */
+async function tenantInLines(context: CliContext, flags: QueryFlags): Promise<string | null> {
+  const { tenant = null } = flags
+  if (tenant === null) return null
+  try {
+    const answer = await askRaw(context, flags, pathOf(tenant))
+    return (JSON.parse(answer.toString()) as TenantWire).id
+  } catch (error) {
+    // It stands in the configuration file, it was given by its id, or nobody can say.
+    if (error instanceof PosthasteError) return tenant
+    throw error
+  }
+}
+
+const filterOf = (flags: QueryFlags, tenant: string | null): AcctFilter => ({
   events: flags.event ?? [],
-  tenant: flags.tenant ?? null,
+  tenant,
   recipient: flags.recipient?.toLowerCase() ?? null,
   sender: flags.sender?.toLowerCase() ?? null,
   id: flags.id?.toLowerCase() ?? null,
