@@ -64,7 +64,7 @@ const startMsMax = 30_000
 const emptyMsMax = 120_000
 const drainMsMax = 30_000
 /** What follows from the last outcomes: notices are grouped for seconds, and addresses go to main with the tally's commit. */
-const recordMsMax = 20_000
+export const recordMsMax = 20_000
 export const connectionsPerSite = 20
 /** Its pace of 10 ms, one flush of both logs, and one sync of a checkpoint's new file or name, on a disk that others use too. */
 export const outcomeMsMax = 100
@@ -170,6 +170,9 @@ export async function stopSource(source: ChildProcess): Promise<void> {
   await once(source, 'exit')
 }
 
+/** Whose mail it is, by its network. */
+export const tenant = 'crash'
+
 export const configFile = (directory: string): string => join(directory, 'posthaste.yaml')
 
 /** As in production, but small: segments roll over and the queue is written down every second or so, and much of what is sent has left the window. */
@@ -178,7 +181,7 @@ export function config(directory: string, port: number, receiverPort: number, ht
 data_directory: ${join(directory, 'data')}
 smtp:
   listeners: [{ address: 127.0.0.1, port: ${port}, tls: none }]
-tenants: [{ name: crash, networks: [127.0.0.0/8] }]
+tenants: [{ name: ${tenant}, networks: [127.0.0.0/8] }]
 routes: [{ domain: '*', host: 127.0.0.1, port: ${receiverPort} }]
 delivery: { connections_per_site: ${connectionsPerSite} }
 retry: { delays: [1s, 2s, 5s], jitter: 0.15, expire_after: 1h }
@@ -254,11 +257,11 @@ export function deadIn(sent: readonly SentRecord[]): number {
  * Until nothing is queued, and what follows from outcomes has followed too. False when the queue does not become empty in time: then what is in it is
  * accounted for as pending. When notices or suppressed addresses do not come in time, the checker says which.
  */
-async function becomesIdle(engine: Posthaste, directory: string, dead: number): Promise<boolean> {
+export async function becomesIdle(engine: Posthaste, directory: string, dead: number): Promise<boolean> {
   await queueBecomesEmpty(engine, directory)
   await within(recordMsMax, async () => {
     const { record } = await askEngine<{ record: { notices: { due: number } } }>(engine, directory, 'status')
-    const { total } = await askEngine<{ total: number }>(engine, directory, 'suppressions?limit=1')
+    const { total } = await askEngine<{ total: number }>(engine, directory, `suppressions?tenant=${tenant}&limit=1`)
     return record.notices.due === 0 && total >= dead
   })
   // The last notices are on disk, and about to be queued.
@@ -284,7 +287,7 @@ async function within(msMax: number, condition: () => Promise<boolean>): Promise
   return false
 }
 
-export async function askEngine<T>({ managementPort }: Posthaste, directory: string, path: string): Promise<T> {
+async function askEngine<T>({ managementPort }: Posthaste, directory: string, path: string): Promise<T> {
   const headers = { authorization: `Bearer ${managementToken(directory)}` }
   const answer = await fetch(`http://127.0.0.1:${managementPort}/api/v1/admin/${path}`, { headers })
   if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)

@@ -1,9 +1,10 @@
 /**
- * Threads that die under load, again and again, one that delivers and one that accepts in turn, while the process goes on.
+ * Threads that die under load, again and again, while the process goes on: one that delivers, one that accepts, and the one that keeps the record, in turn.
  *
  *   source (own process) ──▶ supervisor and its threads (here; `worker.terminate()`) ──▶ receiver (own process)
  *
- * After each death a probe on a fresh connection asks how long it took until mail was accepted again, and until it arrived.
+ * After each death a probe on a fresh connection asks how long it took until mail was accepted again, and until it arrived. In the end the record must be
+ * whole (record.ts): whatever the thread that keeps it was about to write down, its successors have.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,16 +17,33 @@ import type { Layout } from '../../src/app/layout.ts'
 import type { Log } from '../../src/app/log.ts'
 import type { RunningThread } from '../../src/app/mail-threads.ts'
 import { Supervisor } from '../../src/app/supervisor.ts'
+import { openTenants } from '../../src/app/tenants.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
+import type { Directory } from '../../src/ports/directory.ts'
+import { readLedger, type SentRecord } from '../../src/sandbox/sandbox.ts'
 import { makeSpoolDirectories } from '../../src/spool/spool.ts'
 import { freePort } from '../support/engine.ts'
 import { letter, send } from '../support/scenario.ts'
 import { until } from '../support/wait.ts'
 import type { Verdict } from './checker.ts'
 import { probeUser } from './receiver-script.ts'
-import type { ReceiverTask } from './receiver.ts'
-import { config, configFile, connectionsPerSite, judge, receivedLedger, sentLedger, stopSource } from './run.ts'
+import type { ReceiverNews, ReceiverTask } from './receiver.ts'
+import { type CheckedRecord, checkRecord } from './record.ts'
+import type { ArrivedNotice } from './record-checker.ts'
+import {
+  config,
+  configFile,
+  connectionsPerSite,
+  deadIn,
+  judge,
+  lastOutcomesMs,
+  receivedLedger,
+  recordMsMax,
+  sentLedger,
+  stopSource,
+  tenant,
+} from './run.ts'
 import type { SourceTask } from './source.ts'
 import { noTenants } from '../support/no-tenants.ts'
 
@@ -44,12 +62,17 @@ export interface ThreadKillPlan {
 
 export interface ThreadKillResult extends Verdict {
   readonly kills: number
+  readonly killsOf: Readonly<Record<Role, number>>
   readonly drainMs: number
   /** From each kill, rising: until a message on a fresh connection was accepted, until it arrived, until the thread's successor was ready. */
   readonly acceptedMs: readonly number[]
   readonly arrivedMs: readonly number[]
   readonly replacedMs: readonly number[]
+  readonly record: CheckedRecord['figures']
 }
+
+const roles = ['deliver', 'intake', 'events'] as const
+type Role = (typeof roles)[number]
 
 const backMsMax = 30_000
 const emptyMsMax = 60_000
@@ -61,9 +84,10 @@ export async function runThreadKills(plan: ThreadKillPlan): Promise<ThreadKillRe
     const times = { acceptedMs: [] as number[], arrivedMs: [] as number[], replacedMs: [] as number[] }
     const killsAtMs = await killInTurn(plan, world, times)
     await stopSource(world.source)
+    const sent = readLedger<SentRecord>(sentLedger(plan.directory)).records
     if (plan.untilEmpty) {
       plan.progress('the source has stopped; waiting until the queue is empty')
-      await queueIsEmpty(world.supervisor)
+      await becomesIdle(world, deadIn(sent))
     }
     const drainStartMs = performance.now()
     await world.supervisor.stop(10_000)
@@ -71,16 +95,39 @@ export async function runThreadKills(plan: ThreadKillPlan): Promise<ThreadKillRe
     const closed = once(world.receiver, 'exit')
     world.receiver.send('stop')
     await closed
+    await world.directory.close()
     for (const list of Object.values(times)) list.sort((a, b) => a - b)
     // A successor comes later each time, when the same thread dies again and again; the others go on meanwhile.
     const { acceptedMs, arrivedMs } = times
     const late = Object.entries({ acceptedMs, arrivedMs }).filter(([, list]) => (list.at(-1) ?? 0) > serviceMsMax)
     const more = late.map(([name, list]) => `service: ${name} ${Math.round(list.at(-1) ?? 0)} ms, more than a second`)
     const evidence = { directory: plan.directory, killsAtMs, receivedHeaders: new Map(), ...allowed }
-    return { ...judge(evidence, more), ...times, kills: plan.kills, drainMs }
+    const dataDirectory = join(plan.directory, 'data')
+    const { notices } = world
+    const record = await checkRecord({ dataDirectory, sent, notices, empty: plan.untilEmpty })
+    const verdict = judge(evidence, [...more, ...record.violations])
+    const killsOf = { deliver: killsOfRole(plan, 0), intake: killsOfRole(plan, 1), events: killsOfRole(plan, 2) }
+    return { ...verdict, ...times, record: record.figures, kills: plan.kills, killsOf, drainMs }
   } finally {
     await world.end()
   }
+}
+
+const killsOfRole = ({ kills }: ThreadKillPlan, place: number): number =>
+  Math.floor((kills + roles.length - 1 - place) / roles.length)
+
+/** Nothing is queued, and what follows from outcomes has followed too; when it does not, the checker says what. */
+async function becomesIdle({ supervisor, directory }: World, dead: number): Promise<void> {
+  await queueIsEmpty(supervisor)
+  const deadlineMs = performance.now() + recordMsMax
+  const isWhole = async (): Promise<boolean> => {
+    const { total } = await directory.suppressions.list(tenant, { count: 1 })
+    return (await supervisor.figures())?.record?.noticesDue === 0 && total >= dead
+  }
+  while (performance.now() < deadlineMs && !(await isWhole())) await sleep(200)
+  // The last notices are on disk, and about to be queued.
+  await sleep(lastOutcomesMs)
+  await queueIsEmpty(supervisor)
 }
 
 function queueIsEmpty(supervisor: Supervisor): Promise<void> {
@@ -97,7 +144,9 @@ interface World {
   readonly supervisor: Supervisor
   readonly source: ChildProcess
   readonly receiver: ChildProcess
+  readonly directory: Directory
   readonly probesArrived: Set<string>
+  readonly notices: ArrivedNotice[]
   end(): Promise<void>
 }
 
@@ -107,11 +156,27 @@ async function build(plan: ThreadKillPlan): Promise<World> {
   const receiver = child('receiver', { ledger: receivedLedger(directory), seed } satisfies ReceiverTask)
   const [{ port: receiverPort }] = (await once(receiver, 'message')) as [{ port: number }]
   const probesArrived = new Set<string>()
-  receiver.on('message', ({ probe }: { probe: string }) => probesArrived.add(probe))
+  const notices: ArrivedNotice[] = []
+  receiver.on('message', ({ probe, notice }: ReceiverNews) => {
+    if (probe !== undefined) probesArrived.add(probe)
+    if (notice !== undefined) notices.push(notice)
+  })
   writeFileSync(configFile(directory), config(directory, await freePort(), receiverPort))
   const loaded = loadConfig(configFile(directory), {})
   makeSpoolDirectories(openDisk(loaded.config.dataDirectory), layout.intake)
-  const supervisor = new Supervisor({ ...noTenants(), config: loaded.config, layout, log: quiet, sandboxSink: null })
+  const { directory: tenants, quotaMemory, suppressed, store, follow } = await openTenants(loaded.config, quiet)
+  const supervisor = new Supervisor({
+    ...noTenants(),
+    config: loaded.config,
+    layout,
+    log: quiet,
+    sandboxSink: null,
+    directory: () => tenants.snapshot(),
+    quotaMemory,
+    suppressed,
+    store,
+  })
+  follow(supervisor)
   await supervisor.start()
   const port = supervisor.addresses[0]?.port ?? 0
   const source = child('source', { port, ledger: sentLedger(directory), ratePerSecond, seed } satisfies SourceTask)
@@ -119,7 +184,9 @@ async function build(plan: ThreadKillPlan): Promise<World> {
     supervisor,
     source,
     receiver,
+    directory: tenants,
     probesArrived,
+    notices,
     async end() {
       for (const process of [source, receiver]) process.kill('SIGKILL')
       await supervisor.stop(0)
@@ -144,11 +211,11 @@ async function killInTurn(
   const killsAtMs: number[] = []
   const successors: Promise<unknown>[] = []
   for (let kill = 0; kill < kills; kill++) {
-    const role = kill % 2 === 0 ? 'deliver' : 'intake'
+    const role = roles[kill % roles.length] as Role
     // The pause before a successor grows with every death; with two dead of one kind there would be no service to be measured.
     await until(backMsMax, `not every ${role} thread is back`, () => seats(supervisor, role).every(runs))
     await sleep(1_000 * (secondsBetween.min + (secondsBetween.max - secondsBetween.min) * random.fraction()))
-    const name = `${role}-${random.uint32() % layout[role]}`
+    const name = role === 'events' ? role : `${role}-${random.uint32() % layout[role]}`
     const seat = (): RunningThread => seats(supervisor, name)[0] as RunningThread
     const { worker, restarts } = seat()
     killsAtMs.push(Date.now())

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { runThreadKills } from '../crash/threads.ts'
 import { folder } from '../support/scenario.ts'
 
-test('threads that accept and threads that deliver die under load: service is back within a second, and no mail is lost', async (t) => {
+test('threads that accept, deliver and keep the record die under load: service is back within a second, and no mail and no line is lost', async (t) => {
   const result = await runThreadKills({
     directory: join(folder(t), 'run'),
     layout: { intake: 2, deliver: 2 },
