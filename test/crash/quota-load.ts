@@ -104,7 +104,7 @@ export class QuotaLoad {
         continue
       }
       this.#note(id, [rcpt], reply.code)
-      if (await this.#isCounted(reply)) refused = true
+      if (await this.#isForQuota(reply)) refused = true
     }
     if (taken.length === 0) {
       await this.#expect(client, 'RSET', 250)
@@ -118,7 +118,7 @@ export class QuotaLoad {
     })
     this.#note(id, taken, reply.code)
     if (reply.code === 250) this.answered += taken.length
-    else if (await this.#isCounted(reply, taken.length)) refused = true
+    else if (await this.#isForQuota(reply, taken.length)) refused = true
     return refused
   }
 
@@ -130,7 +130,7 @@ export class QuotaLoad {
   }
 
   /** Whether a refusal by SMTP is one for the quota. */
-  async #isCounted({ codes, text, lines }: SmtpReply, recipients = 1): Promise<boolean> {
+  async #isForQuota({ codes, text, lines }: SmtpReply, recipients = 1): Promise<boolean> {
     if (codes === '452 4.7.1' && text.startsWith(this.#quotaSays)) {
       this.#refused(recipients)
       return true

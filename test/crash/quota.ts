@@ -77,7 +77,8 @@ interface World {
 }
 
 export async function runQuota(plan: QuotaPlan): Promise<QuotaResult> {
-  const tooLate = tooLateInTheDay(Date.now())
+  const startMs = Date.now()
+  const tooLate = tooLateInTheDay(startMs)
   if (tooLate !== null) throw new Error(tooLate)
   const world = await build(plan)
   const { load } = world
@@ -89,6 +90,8 @@ export async function runQuota(plan: QuotaPlan): Promise<QuotaResult> {
     const shown = await usedByTheProgram(plan, world)
     const exitCode = await world.engine.stop()
     await world.receiver.close()
+    if (Math.floor(Date.now() / dayMs) !== Math.floor(startMs / dayMs))
+      throw new Error('midnight UTC came into the run, and with it another quota: begin anew, with fewer kills')
     plan.progress('comparing what was answered, what arrived and what the lines say')
     const sent = load.offers.map(({ id, rcpt, code }) => ({ id, rcpt, code, sha256: '', sentMs: 0, ackedMs: 0 }))
     const dataDirectory = join(plan.directory, 'data')

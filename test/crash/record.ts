@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { createGunzip } from 'node:zlib'
 import { Compile } from 'typebox/schema'
-import { openMessageStore, Tally } from '../../src/events/events.ts'
+import { openMessageStore, rotatedNames, Tally } from '../../src/events/events.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { systemRandom } from '../../src/kernel/random.ts'
 import { dayMs, GiB } from '../../src/kernel/units.ts'
@@ -43,10 +43,10 @@ export interface AccountingContents {
 /** Of all files, oldest first: those that are compressed, the others, the one that is written. */
 export async function readAccounting(directory: string): Promise<AccountingContents> {
   const validator = Compile(JSON.parse(readProjectFile('docs/accounting.schema.json')) as Record<string, unknown>)
-  const names = readdirSync(directory).filter((name) => /^acct-.*\.json(\.gz)?$/.test(name))
+  const names = rotatedNames('acct', readdirSync(directory)).map(({ name }) => name)
   const lines: AccountingLine[] = []
   const wrong: string[] = []
-  for (const name of [...names.sort(), 'acct.json']) {
+  for (const name of [...names, 'acct.json']) {
     const bytes = createReadStream(join(directory, name))
     const input = name.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes
     let number = 0

@@ -175,7 +175,10 @@ export const tenant = 'crash'
 
 export const configFile = (directory: string): string => join(directory, 'posthaste.yaml')
 
-/** As in production, but small: segments roll over and the queue is written down every second or so, and much of what is sent has left the window. */
+/**
+ * As in production, but small: segments roll over and the queue is written down every second or so, much of what is sent has left the window, and files of the
+ * accounting log are rotated and compressed all the time.
+ */
 export function config(directory: string, port: number, receiverPort: number, httpPort = 0): string {
   return `hostname: crash.test
 data_directory: ${join(directory, 'data')}
@@ -188,6 +191,7 @@ retry: { delays: [1s, 2s, 5s], jitter: 0.15, expire_after: 1h }
 spool: { segment_size: 4MiB, window_size: 4MiB, checkpoint_after: 512KiB, reserve: 64MiB }
 http: { listeners: [{ port: ${httpPort} }] }
 notices: { per_hour: 1000000, group_within: 2s }
+accounting: { rotate_size: 512KiB }
 management: { address: 127.0.0.1, port: 0 }
 `
 }
@@ -260,9 +264,9 @@ export function deadIn(sent: readonly SentRecord[]): number {
 export async function becomesIdle(engine: Posthaste, directory: string, dead: number): Promise<boolean> {
   await queueBecomesEmpty(engine, directory)
   await within(recordMsMax, async () => {
-    const { record } = await askEngine<{ record: { notices: { due: number } } }>(engine, directory, 'status')
+    const { record } = await askEngine<{ record: { notices: { due: number } } | null }>(engine, directory, 'status')
     const { total } = await askEngine<{ total: number }>(engine, directory, `suppressions?tenant=${tenant}&limit=1`)
-    return record.notices.due === 0 && total >= dead
+    return record?.notices.due === 0 && total >= dead
   })
   // The last notices are on disk, and about to be queued.
   await sleep(lastOutcomesMs)
