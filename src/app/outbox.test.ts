@@ -1,10 +1,14 @@
 /** Mail of our own becomes a submission like any other: its flags are those that delivery needs. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { openRig, smallSpool } from '../../test/support/spool-rig.ts'
 import { MemorySubmissions } from '../../test/support/memory-submissions.ts'
 import { notice } from '../../test/support/notices.ts'
 import { composeNotice } from '../feedback/feedback.ts'
-import { failures } from '../model/failures.ts'
+import { MiB } from '../kernel/units.ts'
+import { type Failure, failures } from '../model/failures.ts'
+import { spoolLimits } from '../spool/spool.ts'
+import { openStored } from './messages.ts'
 import { sendMail } from './outbox.ts'
 
 const bodies: readonly (readonly [body: string, eightBit: boolean, dotLines: boolean])[] = [
@@ -26,6 +30,28 @@ for (const [body, eightBit, dotLines] of bodies)
       ['acme', '', ['ann@example.com'], 'transactional', 'mail.example.com', 'Your message could not be delivered'],
     )
   })
+
+test('a notice with a whole message that is larger than a record of the log is taken in pieces', async () => {
+  const config = { ...smallSpool, segmentBytes: 8 * MiB, windowBytes: 1 * MiB }
+  const rig = openRig({ config })
+  rig.settle()
+  const body = Buffer.from('x'.repeat(76).concat('\r\n').repeat(50_000))
+  const mail = composeNotice(notice({ returns: 'FULL', original: { body } }))
+  assert.ok(mail.content.length > spoolLimits.recordBytesMax.value)
+  let failure: Failure | null | undefined
+  void sendMail(rig.submissions, mail).then((outcome) => (failure = outcome))
+  for (let i = 0; i < 10 && failure === undefined; i++) {
+    rig.settle()
+    await Promise.resolve()
+  }
+  assert.equal(failure, null)
+  const [row] = [...rig.queue.rows.values()].flat()
+  const { submission, message } = await openStored(rig.spool.records, row?.number ?? 0, row?.place ?? 0)
+  assert.ok(submission.chunks.length > 10)
+  const blocks: Buffer[] = []
+  for (let block = await message.read(); block !== null; block = await message.read()) blocks.push(Buffer.from(block))
+  assert.ok(Buffer.concat(blocks).includes(mail.content.subarray(-1_000_000)))
+})
 
 test('without anybody to take it nothing is lost silently', async () => {
   assert.equal(await sendMail(null, composeNotice(notice())), failures.draining)
