@@ -4,6 +4,7 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import type { HardBounce, TenantUsage } from '../events/events.ts'
+import { invariant } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type Failure, failures } from '../model/failures.ts'
 import {
@@ -17,7 +18,7 @@ import {
 } from '../ports/message-store.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
 import { EndedMessages } from './ended-messages.ts'
-import { storeAskMsMax, storeAsksMax } from './limits.ts'
+import { noticesUnderWayMax, storeAskMsMax, storeAsksMax } from './limits.ts'
 import type { FromStore, HeldClaim, StoreAnswer, StoreQuestion, ToStore } from './store-wire.ts'
 
 interface Asked {
@@ -38,7 +39,7 @@ export interface StoreClientOptions {
 export class StoreClient implements MessageStore {
   readonly #options: StoreClientOptions
   readonly #clock: Clock
-  /** Ids of mail that is on its way to the disk: the events thread may have died and ask again. */
+  /** Ids of mail that is on its way to the disk, or has lately come there: the events thread may have died, and another one asks again. */
   readonly #sending = new Map<string, Promise<Failure | null>>()
   #takingBounces = false
   #port: MessagePort | null = null
@@ -58,7 +59,7 @@ export class StoreClient implements MessageStore {
   attach(port: MessagePort): void {
     this.#port?.close()
     this.#port = port
-    port.on('message', (message: FromStore) => this.#hear(message))
+    port.on('message', (message: FromStore) => this.#hear(message, port))
     this.#say({ kind: 'hello', claims: [...this.#held.values()] })
     for (const [ask, { question }] of this.#asked) this.#say({ kind: 'ask', ask, question })
   }
@@ -68,7 +69,7 @@ export class StoreClient implements MessageStore {
     const port = this.#port
     if (port === null || this.#asked.size === 0) return
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
-      this.#hear(next.message as FromStore)
+      this.#hear(next.message as FromStore, port)
   }
 
   async find(tenant: string, id: string): Promise<MessageRecord | null> {
@@ -123,31 +124,46 @@ export class StoreClient implements MessageStore {
     })
   }
 
-  #hear(message: FromStore): void {
-    if (message.kind === 'send') return void this.#send(message.send, message.mail)
-    if (message.kind === 'bounces') return void this.#takeBounces(message.bounces)
+  /** What it asks for is answered by the port that it came by: to a successor the same number means something else. */
+  #hear(message: FromStore, port: MessagePort): void {
+    if (message.kind === 'send') return void this.#send(message.send, message.mail, port)
+    if (message.kind === 'bounces') return void this.#takeBounces(message.bounces, port)
     this.#answered(message)
   }
 
-  async #send(send: number, mail: OutgoingMail): Promise<void> {
-    const { id = '' } = mail
+  async #send(send: number, mail: OutgoingMail, port: MessagePort): Promise<void> {
+    const failure = await this.#sent(mail)
+    port.postMessage({ kind: 'sent', send, failure } satisfies ToStore)
+  }
+
+  /** Once for each id. */
+  async #sent(mail: OutgoingMail): Promise<Failure | null> {
+    const { id } = mail
+    invariant(id !== undefined, 'mail of the events thread has an id')
     // A buffer is a plain array of bytes on this side of the port.
     const content = Buffer.from(mail.content)
     const sent =
       this.#sending.get(id) ?? this.#options.send?.({ ...mail, content }) ?? Promise.resolve(failures.draining)
     this.#sending.set(id, sent)
     const failure = await sent
-    this.#sending.delete(id)
-    this.#say({ kind: 'sent', send, failure })
+    if (failure !== null) this.#sending.delete(id)
+    else this.#forgetOldest()
+    return failure
   }
 
-  async #takeBounces(bounces: readonly HardBounce[]): Promise<void> {
+  /** More than an events thread can have asked for and not heard of. */
+  #forgetOldest(): void {
+    if (this.#sending.size > 2 * noticesUnderWayMax.value)
+      this.#sending.delete(this.#sending.keys().next().value as string)
+  }
+
+  async #takeBounces(bounces: readonly HardBounce[], port: MessagePort): Promise<void> {
     const last = bounces.at(-1)
     if (last === undefined || this.#takingBounces) return
     this.#takingBounces = true
     try {
       await this.#options.takeBounces?.(bounces)
-      this.#say({ kind: 'bounces-taken', through: last.bounce })
+      port.postMessage({ kind: 'bounces-taken', through: last.bounce } satisfies ToStore)
     } catch {
       // They come again, and whoever takes them has said why.
     } finally {
