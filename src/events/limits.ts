@@ -135,7 +135,7 @@ export const tallyKeptMsMax = limit({
   value: 45 * dayMs,
   unit: 'ms',
   owner,
-  why: 'A month has 31 days, and no message is tried for longer: until then the logs may tell of a notice again. 100 B for each that went out.',
+  why: 'A month has 31 days, and no message is tried for longer: until then the logs may tell of a notice again. 300 B for each that went out.',
   breach: 'forgotten',
 })
 
@@ -146,4 +146,23 @@ export const tallyBouncesMax = limit({
   owner,
   why: 'They wait for the directory, which takes hundreds at a time. × 300 B = 30 MB on disk when it does not answer for long.',
   breach: 'counted only; whoever sends there again finds it again',
+})
+
+export const noticesWaitingMax = limit({
+  name: 'tally.notices-waiting',
+  value: 100_000,
+  unit: 'notices',
+  owner,
+  why: 'They gather, or nobody takes them in: a disk that is full, a tenant that is. × 2 KB for one recipient = 200 MB on disk.',
+  breach:
+    'no more are begun; they are counted as withheld, and the message store and the accounting log have every outcome',
+})
+
+export const noticesGatheringMax = limit({
+  name: 'tally.notices-gathering',
+  value: 50_000,
+  unit: 'notices',
+  owner,
+  why: 'Of messages to several recipients some of which have failed within the last minute (notices.group_within). × 250 B = 12 MB.',
+  breach: 'the one that was begun first is due at once; who fails later gets another one',
 })

@@ -52,12 +52,6 @@ export function noticeFor(question: NoticeQuestion, policy: NoticesConfig): Noti
   }
 }
 
-/** Whether a notice waits no longer for other recipients of its message. @param firstAtMs when the first of its outcomes was there */
-export function isRipe(firstAtMs: number, nowMs: number, policy: NoticesConfig): boolean {
-  // A clock that was set back must not hold it up.
-  return nowMs >= firstAtMs + policy.groupWithinMs || nowMs < firstAtMs
-}
-
 /** RFC 3461 §4.3: RET speaks of failures only, and lets us return the header alone when the message is large. */
 export function returnsWhole(
   kind: NoticeKind,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { noticeRecipient, noticesPolicy, sendAndRead } from '../../test/support/notices.ts'
 import { hourMs } from '../kernel/units.ts'
-import { isRipe, NoticeBudget, returnsWhole } from './feedback.ts'
+import { NoticeBudget, returnsWhole } from './feedback.ts'
 import { headerBytesMax, pathsCountedMax, recipientsToldMax } from './limits.ts'
 
 const around = (value: number): [number, number, number] => [value - 1, value, value + 1]
@@ -63,11 +63,4 @@ test('limit notices.return_full_max: a larger message comes back as its header',
     assert.equal(returnsWhole('failed', '', bytes, noticesPolicy), false)
     assert.equal(returnsWhole('delayed', 'FULL', bytes, noticesPolicy), false)
   }
-})
-
-test('limit notices.group_within: for so long a notice waits for other recipients of its message', () => {
-  const first = 1_800_000_000_000
-  const after = noticesPolicy.groupWithinMs
-  for (const waited of around(after)) assert.equal(isRipe(first, first + waited, noticesPolicy), waited >= after)
-  assert.ok(isRipe(first, first - 1, noticesPolicy))
 })

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { uuidV7From } from '../../kernel/ids.ts'
 import type { Outcome } from '../../model/outcome.ts'
+import { noticesGatheringMax, noticesWaitingMax } from '../limits.ts'
 
 /** Of whom a notice tells. */
 export interface ToldRecipient {
@@ -50,7 +51,7 @@ export class DueNotices {
   readonly #run: ReturnType<typeof statements>
   /** Gathering or due. */
   #waiting: number
-  /** Notices that others may join, by submission and kind. */
+  /** Notices that others may join, by submission and kind; the one that was begun first is the first. */
   readonly #gathering = new Map<string, { readonly id: string; readonly openedMs: number }>()
 
   constructor(database: DatabaseSync, groupMs: number) {
@@ -77,26 +78,40 @@ export class DueNotices {
     const id = joins ? open.id : noticeId(number, kind, told)
     // A message that was found in the logs before the outcome that it tells of: they are being read again.
     const known = !joins && this.isNotice(id)
-    if (!joins && !known && !mayBegin()) return 'withheld'
+    if (!joins && !known && (this.#waiting >= noticesWaitingMax.value || !mayBegin())) return 'withheld'
     const { recipient, ...what } = told
-    this.#run.tell.run(number, kind, recipient, id, JSON.stringify(what))
+    this.#run.tell.run(number, kind, recipient, id, known ? '' : JSON.stringify(what))
     if (joins) return 'joined'
     // Nobody else can join it.
     const alone = about.recipients === 1
-    if (!alone) this.#gathering.set(key, { id, openedMs: told.atMs })
-    if (known) return 'known'
-    this.#run.begin.run(id, number, kind, alone ? 'due' : 'gathering', told.atMs, JSON.stringify(about))
-    this.#waiting += 1
-    return 'begun'
+    if (!known) {
+      const state = alone ? 'due' : 'gathering'
+      this.#run.begin.run(id, number, kind, state, told.atMs, about.returnPath, JSON.stringify(about))
+      this.#waiting += 1
+    }
+    if (!alone) this.#gather(key, id, told.atMs)
+    return known ? 'known' : 'begun'
   }
 
-  /** Those that nothing can join any more are due. */
+  #gather(key: string, id: string, openedMs: number): void {
+    this.#gathering.set(key, { id, openedMs })
+    if (this.#gathering.size <= noticesGatheringMax.value) return
+    const [first] = this.#gathering
+    if (first !== undefined) this.#endGathering(first[0], first[1].id)
+  }
+
+  /** Those that nothing can join any more are due. Some at a time: whoever asks something meanwhile waits for it. */
   ripen(nowMs: number): void {
-    for (const [key, { id, openedMs }] of this.#gathering)
-      if (openedMs + this.#groupMs <= nowMs) this.#endGathering(key, id)
+    let left = ripenAtOnce
+    for (const [key, { id, openedMs }] of this.#gathering) {
+      // A clock that was set back must not hold it up.
+      if (Math.abs(nowMs - openedMs) < this.#groupMs) continue
+      this.#endGathering(key, id)
+      if (--left === 0) return
+    }
   }
 
-  /** Oldest first. */
+  /** Those that were refused least often, oldest first. */
   due(count: number): readonly DueNotice[] {
     if (this.#waiting === 0) return []
     return (this.#run.due.all(count) as unknown as NoticeRow[]).map(({ id, number, kind, about }) => ({
@@ -118,13 +133,29 @@ export class DueNotices {
 
   /** It is a message by now, or will never be one. */
   end(id: string, state: 'sent' | 'dropped'): void {
-    this.#waiting -= Number(this.#run.end.run(state, id).changes)
+    const ended = Number(this.#run.end.run(state, id).changes)
+    this.#waiting -= ended
+    // What it said is a message now: that it was said is all that must be known.
+    if (ended > 0) this.#run.forgetWhat.run(id)
+  }
+
+  /** Behind all that were refused less often. */
+  putOff(id: string): void {
+    this.#run.putOff.run(id)
+  }
+
+  /** Return paths of notices that were begun since then, oldest first. */
+  begunSince(ms: number): readonly { readonly returnPath: string; readonly openedMs: number }[] {
+    return this.#run.begunSince.all(ms, noticesWaitingMax.value) as unknown as {
+      returnPath: string
+      openedMs: number
+    }[]
   }
 
   /** A message of ours is on disk: the notice that it is, or one that is to come when the logs are read again. */
   found(id: string, number: number, atMs: number): void {
     if (this.isNotice(id)) this.end(id, 'sent')
-    else this.#run.begin.run(id, number, '', 'sent', atMs, '{}')
+    else this.#run.begin.run(id, number, '', 'sent', atMs, '', '{}')
   }
 
   isNotice(id: string): boolean {
@@ -142,6 +173,9 @@ export class DueNotices {
     this.#run.ripe.run(id)
   }
 }
+
+/** Some 10 ms. */
+const ripenAtOnce = 2_000
 
 /** The first 48 bits are the time of the outcome, the others a hash of whom it tells. */
 function noticeId(number: number, kind: string, { recipient, atMs }: ToldRecipient): string {
@@ -169,16 +203,20 @@ function statements(database: DatabaseSync): Record<keyof typeof sql, StatementS
 }
 
 const sql = {
-  gathering: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'gathering'`,
+  gathering: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'gathering' ORDER BY openedMs`,
   isTold: 'SELECT 1 FROM told WHERE number = ? AND kind = ? AND recipient = ?',
   tell: 'INSERT INTO told VALUES (?, ?, ?, ?, ?)',
   stateOf: 'SELECT state FROM notices WHERE id = ?',
-  begin: 'INSERT INTO notices VALUES (?, ?, ?, ?, ?, ?)',
+  begin: 'INSERT INTO notices VALUES (?, ?, ?, ?, ?, 0, ?, ?)',
   ripe: `UPDATE notices SET state = 'due' WHERE id = ? AND state = 'gathering'`,
-  due: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'due' ORDER BY openedMs LIMIT ?`,
+  due: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'due' ORDER BY tries, openedMs LIMIT ?`,
   waiting: `SELECT count(*) AS count FROM notices WHERE state IN ('due', 'gathering')`,
   toldIn: 'SELECT recipient, what FROM told WHERE notice = ? ORDER BY recipient',
-  end: `UPDATE notices SET state = ? WHERE id = ? AND state IN ('due', 'gathering')`,
+  end: `UPDATE notices SET state = ?, about = '{}' WHERE id = ? AND state IN ('due', 'gathering')`,
+  forgetWhat: `UPDATE told SET what = '' WHERE notice = ?`,
+  putOff: `UPDATE notices SET tries = tries + 1 WHERE id = ?`,
+  begunSince: `SELECT returnPath, openedMs FROM notices
+    WHERE state IN ('gathering', 'due', 'sent', 'dropped') AND openedMs > ? AND returnPath <> '' ORDER BY openedMs LIMIT ?`,
   forgetTold: `DELETE FROM told WHERE notice IN (SELECT id FROM notices WHERE ${over})`,
   forget: `DELETE FROM notices WHERE ${over}`,
 } as const

@@ -24,11 +24,12 @@ export const tallyKind: FileKind = {
     CREATE TABLE positions (log TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE usage (tenant TEXT NOT NULL, credential TEXT NOT NULL, day INTEGER NOT NULL, messages INTEGER NOT NULL,
       PRIMARY KEY (tenant, credential, day)) WITHOUT ROWID;
-    CREATE TABLE asked (number INTEGER PRIMARY KEY, open INTEGER NOT NULL);
+    CREATE TABLE asked (number INTEGER PRIMARY KEY, open INTEGER NOT NULL, atMs INTEGER NOT NULL);
     CREATE TABLE notices (
-      id TEXT PRIMARY KEY, number INTEGER NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, openedMs INTEGER NOT NULL, about TEXT NOT NULL) WITHOUT ROWID;
+      id TEXT PRIMARY KEY, number INTEGER NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, openedMs INTEGER NOT NULL, tries INTEGER NOT NULL,
+      returnPath TEXT NOT NULL, about TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX noticesByState ON notices (state, openedMs);
-    CREATE INDEX noticesByNumber ON notices (number, kind);
+    CREATE INDEX noticesDue ON notices (tries, openedMs) WHERE state = 'due';
     CREATE TABLE told (number INTEGER NOT NULL, kind TEXT NOT NULL, recipient INTEGER NOT NULL, notice TEXT NOT NULL, what TEXT NOT NULL,
       PRIMARY KEY (number, kind, recipient)) WITHOUT ROWID;
     CREATE INDEX toldByNotice ON told (notice, recipient);

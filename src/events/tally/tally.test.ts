@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test, type TestContext } from 'node:test'
 import { firstNoonMs, headOf, outcomeOf } from '../../../test/support/store-rig.ts'
 import { seededRandom } from '../../kernel/random.ts'
@@ -10,6 +11,7 @@ import type { LogMark } from '../../model/log-mark.ts'
 import { noFacts, notifyOn } from '../../model/submission.ts'
 import * as limits from '../limits.ts'
 import type { AttemptOutcome } from '../message-table.ts'
+import { isDamage } from '../sqlite.ts'
 import type { DueNotice } from './due-notices.ts'
 import { Tally, type TalliedHead, type TallyOptions } from './tally.ts'
 
@@ -253,7 +255,67 @@ test('a notice that bounces is counted', (t) => {
   })
   settle(rig, 2, own, bounce())
   assert.equal(rig.tally.figures().doubleBounces, 1)
+  settle(rig, 2, own, outcomeOf('suppressed', 1))
+  assert.equal(rig.tally.figures().doubleBounces, 2, 'its return path is on the list of the tenant')
   assert.deepEqual(rig.due(firstNoonMs), [])
+})
+
+test('a file that is damaged while it is in use is set aside, and the next one begins with nothing', (t) => {
+  const rig = new Rig(t)
+  const path = join(rig.directory, 'tally.sqlite')
+  for (let number = 1; number <= 200; number++) settle(rig, number, accept(rig, number), bounce())
+  rig.tally.commit(new Map([['intake-0', 4096]]), firstNoonMs)
+  rig.crash()
+  const bytes = readFileSync(path)
+  writeFileSync(path, bytes.fill(0x5a, 4096 * 12))
+  assert.deepEqual(rig.problems, [])
+  assert.throws(() => {
+    for (let number = 1; number <= 200; number++)
+      settle(rig, 1_000 + number, headOf(1_000 + number, firstNoonMs), bounce())
+    rig.due(firstNoonMs + 60 * dayMs)
+  }, isDamage)
+  assert.match(rig.problems.join(), /is kept as .*damaged-1/)
+  rig.crash()
+  assert.equal(rig.tally.positions.size, 0)
+  settle(rig, 1, accept(rig, 1), bounce())
+  assert.equal(rig.due(firstNoonMs).length, 1)
+})
+
+test('a notice that nobody takes comes behind those that were not tried yet', (t) => {
+  const rig = new Rig(t)
+  for (const number of [1, 2, 3]) settle(rig, number, accept(rig, number), bounce(0, firstNoonMs + number))
+  const numbers = (): number[] => rig.due(firstNoonMs).map(({ number }) => number)
+  assert.deepEqual(numbers(), [1, 2, 3])
+  rig.tally.putOffNotice(rig.due(firstNoonMs)[0]?.id ?? '')
+  assert.deepEqual(numbers(), [2, 3, 1])
+})
+
+test('limit notices.group_within: for so long a notice waits for other recipients, and a clock that was set back makes it no longer', (t) => {
+  for (const direction of [1, -1]) {
+    const rig = new Rig(t)
+    const head = accept(rig, 1, { recipients: ['a@x.example', 'b@x.example'] })
+    settle(rig, 1, head, bounce(0))
+    assert.equal(rig.due(firstNoonMs + direction * (minuteMs - 1)).length, 0)
+    assert.equal(rig.due(firstNoonMs + direction * minuteMs).length, 1)
+    assert.equal(rig.due(firstNoonMs + direction * (minuteMs + 1)).length, 1)
+  }
+})
+
+test('of a notice that went out only that is kept, and to whom it was for the hourly bound', (t) => {
+  const rig = new Rig(t)
+  settle(rig, 1, accept(rig, 1), bounce())
+  const [notice] = rig.due(firstNoonMs)
+  rig.tally.endNotice(notice?.id ?? '', 'sent')
+  rig.tally.commit(new Map(), firstNoonMs)
+  rig.tally.close()
+  const database = new DatabaseSync(join(rig.directory, 'tally.sqlite'))
+  assert.deepEqual({ ...database.prepare('SELECT about FROM notices').get() }, { about: '{}' })
+  assert.deepEqual({ ...database.prepare('SELECT what FROM told').get() }, { what: '' })
+  database.close()
+  rig.tally = rig.open()
+  const begun = (ms: number): string[] => rig.tally.begunSince(ms).map(({ returnPath }) => returnPath)
+  assert.deepEqual(begun(firstNoonMs - 1), ['bounces@acme.example'])
+  assert.deepEqual(begun(firstNoonMs), [])
 })
 
 for (let seed = 1; seed <= 20; seed++) {
@@ -331,6 +393,44 @@ test('limit tally.kept: what went out is known until then', (t) => {
   assert.equal(again(firstNoonMs + value - hourMs), 1)
   assert.equal(again(firstNoonMs + value), 1)
   assert.equal(again(firstNoonMs + value + 2 * hourMs), 2)
+})
+
+test('limit tally.notices-waiting: so many gather or are due, one more is withheld', (t) => {
+  const { value } = limits.noticesWaitingMax
+  const rig = new Rig(t)
+  rig.tally.close()
+  const database = new DatabaseSync(join(rig.directory, 'tally.sqlite'))
+  database.exec(`WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ${value - 1})
+    INSERT INTO notices SELECT 'id ' || n, -n, 'failed', 'due', 0, 0, '', '{}' FROM n`)
+  database.close()
+  rig.tally = rig.open()
+  assert.equal(rig.tally.figures().noticesDue, value - 1)
+  settle(rig, 1, accept(rig, 1), bounce())
+  assert.deepEqual([rig.tally.figures().noticesDue, rig.tally.figures().noticesWithheld], [value, 0])
+  settle(rig, 2, accept(rig, 2), bounce())
+  assert.deepEqual([rig.tally.figures().noticesDue, rig.tally.figures().noticesWithheld], [value, 1])
+})
+
+test('limit tally.notices-gathering: so many wait for company, one more makes the first one due at once', (t) => {
+  const { value } = limits.noticesGatheringMax
+  const rig = new Rig(t)
+  rig.tally.close()
+  const database = new DatabaseSync(join(rig.directory, 'tally.sqlite'))
+  database.exec(`WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ${value - 1})
+    INSERT INTO notices SELECT 'id ' || n, -n, 'failed', 'gathering', ${firstNoonMs} + n / 1000, 0, '', '{}' FROM n`)
+  database.close()
+  rig.tally = rig.open()
+  const recipients = ['a@x.example', 'b@x.example']
+  for (const [number, due] of [
+    [1, 0],
+    [2, 1],
+  ] as const) {
+    settle(rig, number, accept(rig, number, { recipients }), bounce(0, firstNoonMs + 100))
+    assert.deepEqual(
+      rig.due(firstNoonMs + 100).map(({ id }) => id),
+      ['id 1'].slice(0, due),
+    )
+  }
 })
 
 test('limit tally.bounces-waiting: one more is counted only', (t) => {

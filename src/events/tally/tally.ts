@@ -94,6 +94,7 @@ export class Tally<Kind extends string = string> {
   #asked: number
   #bounces: number
   #open = false
+  #damaged = false
   #forgotAtMs = 0
 
   private constructor(path: string, options: TallyOptions<Kind>) {
@@ -126,17 +127,18 @@ export class Tally<Kind extends string = string> {
       return run(path, () => new Tally(path, options))
     } catch (error) {
       if (!isDamage(error)) throw error
-      const kept = setAside(path)
-      const { message } = error as Error
-      options.onProblem(
-        `${message}. It is kept as ${kept}; what is due and used is counted again as far as the logs go back.`,
-      )
+      outOfTheWay(path, error as Error, options.onProblem)
       return run(path, () => new Tally(path, options))
     }
   }
 
   submission(number: number, head: TalliedHead, facts: SubmissionFacts, mark: LogMark): void {
-    if (!this.#isNew(mark)) return
+    if (this.#isKnown(mark)) return
+    this.#guarded(() => this.#submission(number, head, facts, mark))
+  }
+
+  #submission(number: number, head: TalliedHead, facts: SubmissionFacts, mark: LogMark): void {
+    this.#know(mark)
     const { returnPath, client, recipients, acceptedAtMs, tenant, dsn } = head
     if (client === ourselves) {
       if (returnPath === '') this.#notices.found(head.id, number, acceptedAtMs)
@@ -145,7 +147,7 @@ export class Tally<Kind extends string = string> {
     this.#use(tenant, facts.credentialId, Math.floor(acceptedAtMs / dayMs), recipients.length)
     const more = notifyOn.success | notifyOn.delay
     if (returnPath === '' || dsn?.recipients.some(({ notify }) => (notify & more) !== 0) !== true) return
-    this.#asked += Number(this.#run.ask.run(number, recipients.length).changes)
+    this.#asked += Number(this.#run.ask.run(number, recipients.length, acceptedAtMs).changes)
   }
 
   /** @param submissionOf reads the submission that it is about; null when it is not there any more */
@@ -155,7 +157,17 @@ export class Tally<Kind extends string = string> {
     mark: LogMark,
     submissionOf: () => TalliedSubmission | null,
   ): void {
-    if (!this.#isNew(mark)) return
+    if (this.#isKnown(mark)) return
+    this.#guarded(() => this.#outcome(number, outcome, mark, submissionOf))
+  }
+
+  #outcome(
+    number: number,
+    outcome: AttemptOutcome & { readonly place: number },
+    mark: LogMark,
+    submissionOf: () => TalliedSubmission | null,
+  ): void {
+    this.#know(mark)
     const asked = this.#asked > 0 && this.#run.isAsked.get(number) !== undefined
     let ended = 0
     let submission: TalliedSubmission | null | undefined
@@ -182,7 +194,7 @@ export class Tally<Kind extends string = string> {
     // A notice went to whoever the sender said it was, which need not be true.
     if (head.client !== ourselves && this.#options.isHardBounce(outcome))
       this.#addBounce(tenant, address, outcome, id, atMs)
-    const isBounce = outcome.kind === 'bounced' || outcome.kind === 'expired'
+    const isBounce = isFinal(outcome.kind) && outcome.kind !== 'delivered'
     if (isBounce && returnPath === '' && head.client === ourselves && this.#notices.isNotice(id))
       this.#count('doubleBounces')
     const ageMs = atMs - acceptedAtMs
@@ -220,23 +232,40 @@ export class Tally<Kind extends string = string> {
   /** In the order in which they were found. */
   bounces(count: number): readonly HardBounce[] {
     if (this.#bounces === 0) return []
-    return this.#run.bounces.all(count) as unknown as HardBounce[]
+    return this.#guarded(() => this.#run.bounces.all(count) as unknown as HardBounce[])
   }
 
   /** The directory has them, up to this one. */
   bouncesTaken(through: number): void {
-    this.#begin()
-    this.#bounces -= Number(this.#run.dropBounces.run(through).changes)
+    this.#guarded(() => {
+      this.#begin()
+      this.#bounces -= Number(this.#run.dropBounces.run(through).changes)
+    })
   }
 
-  /** Oldest first. */
+  /** Those that were put off least often, oldest first. */
   dueNotices(count: number): readonly DueNotice<Kind>[] {
-    return this.#notices.due(count) as readonly DueNotice<Kind>[]
+    return this.#guarded(() => this.#notices.due(count) as readonly DueNotice<Kind>[])
   }
 
   endNotice(id: string, state: 'sent' | 'dropped'): void {
-    this.#begin()
-    this.#notices.end(id, state)
+    this.#guarded(() => {
+      this.#begin()
+      this.#notices.end(id, state)
+    })
+  }
+
+  /** Nobody takes it now: others come first. */
+  putOffNotice(id: string): void {
+    this.#guarded(() => {
+      this.#begin()
+      this.#notices.putOff(id)
+    })
+  }
+
+  /** For whoever counts them: the return paths of notices that were begun since then. */
+  begunSince(ms: number): ReturnType<DueNotices['begunSince']> {
+    return this.#guarded(() => this.#notices.begunSince(ms))
   }
 
   /** Something comes due by time alone, or is to be said again. */
@@ -245,11 +274,13 @@ export class Tally<Kind extends string = string> {
   }
 
   usage(tenant: string, credential: string | null, nowMs: number): TenantUsage {
-    this.#flushUsage()
     const now = new Date(nowMs)
     const day = Math.floor(nowMs / dayMs)
     const firstOfMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth()) / dayMs
-    const row = this.#run.usage.get(day, tenant, credential, credential, firstOfMonth, day)
+    const row = this.#guarded(() => {
+      this.#flushUsage()
+      return this.#run.usage.get(day, tenant, credential, credential, firstOfMonth, day)
+    })
     const month = (now.getUTCFullYear() - 1970) * 12 + now.getUTCMonth()
     return { day, dayMessages: Number(row?.['day'] ?? 0), month, monthMessages: Number(row?.['month'] ?? 0) }
   }
@@ -261,7 +292,7 @@ export class Tally<Kind extends string = string> {
 
   /** On disk when it returns: what was counted, and from where the logs must be read. */
   commit(positions: LogMarks, nowMs: number): void {
-    run(this.#path, () => {
+    this.#guarded(() => {
       this.#begin()
       this.#flushUsage()
       this.#notices.ripen(nowMs)
@@ -272,7 +303,9 @@ export class Tally<Kind extends string = string> {
       this.#database.exec('COMMIT')
     })
     this.#open = false
-    if (aheadBytesAt(this.#path) > aheadBytes) checkpoint(this.#path, this.#database)
+    this.#guarded(() => {
+      if (aheadBytesAt(this.#path) > aheadBytes) checkpoint(this.#path, this.#database)
+    })
   }
 
   close(): void {
@@ -283,13 +316,30 @@ export class Tally<Kind extends string = string> {
     this.#forgotAtMs = nowMs
     this.#notices.forget(nowMs - tallyKeptMsMax.value)
     this.#run.forgetUsage.run(Math.floor((nowMs - tallyKeptMsMax.value) / dayMs))
+    // Those whose end was damaged, or left out.
+    this.#asked -= Number(this.#run.forgetAsked.run(nowMs - tallyKeptMsMax.value).changes)
   }
 
-  #isNew({ log, position }: LogMark): boolean {
-    if (position <= (this.#marks.get(log) ?? 0)) return false
+  #isKnown({ log, position }: LogMark): boolean {
+    return position <= (this.#marks.get(log) ?? 0)
+  }
+
+  #know({ log, position }: LogMark): void {
     this.#begin()
     this.#marks.set(log, position)
-    return true
+  }
+
+  /** A file that is damaged goes out of the way at once: the next start would find it as it is. */
+  #guarded<T>(work: () => T): T {
+    try {
+      return run(this.#path, work)
+    } catch (error) {
+      if (isDamage(error) && !this.#damaged) {
+        this.#damaged = true
+        outOfTheWay(this.#path, error as Error, this.#options.onProblem)
+      }
+      throw error
+    }
   }
 
   #use(tenant: string, credential: string, day: number, messages: number): void {
@@ -319,6 +369,11 @@ export class Tally<Kind extends string = string> {
 
 const aheadBytes = 4 * MiB
 
+function outOfTheWay(path: string, { message }: Error, onProblem: TallyOptions<string>['onProblem']): void {
+  const kept = setAside(path)
+  onProblem(`${message}. It is kept as ${kept}; what is due and used is counted again as far as the logs go back.`)
+}
+
 function pairs(statement: StatementSync): [string, number][] {
   return statement.all().map((row) => Object.values(row) as [string, number])
 }
@@ -339,7 +394,8 @@ const sql = {
   usage: `SELECT sum(iif(day = ?, messages, 0)) AS day, sum(messages) AS month FROM usage
     WHERE tenant = ? AND (? IS NULL OR credential = ?) AND day BETWEEN ? AND ?`,
   forgetUsage: 'DELETE FROM usage WHERE day < ?',
-  ask: 'INSERT OR IGNORE INTO asked VALUES (?, ?)',
+  ask: 'INSERT OR IGNORE INTO asked VALUES (?, ?, ?)',
+  forgetAsked: 'DELETE FROM asked WHERE atMs < ?',
   isAsked: 'SELECT 1 FROM asked WHERE number = ?',
   answer: 'UPDATE asked SET open = open - ? WHERE number = ?',
   unask: 'DELETE FROM asked WHERE number = ? AND open <= 0',
