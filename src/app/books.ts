@@ -129,10 +129,15 @@ export class Books {
   step(bytesMax: number): boolean {
     const follower = this.#follower
     if (follower === null) return false
-    const before = follower.behindBytes
+    const before = follower.bytesRead
     const done = follower.step(bytesMax)
-    if (follower.behindBytes !== before) this.#storeDirty = this.#tallyDirty = true
+    if (follower.bytesRead !== before) this.#storeDirty = this.#tallyDirty = true
     return done
+  }
+
+  /** By name of the log: everything before was read. */
+  get read(): LogMarks {
+    return this.#follower?.positions ?? new Map()
   }
 
   /** Something of the tally has changed that no log said. */
@@ -155,7 +160,7 @@ export class Books {
   }
 
   #commit(nowMs: number, elsewhere: LogMarks): void {
-    const positions = this.#follower?.positions ?? new Map<string, number>()
+    const positions = this.read
     this.#tally.commit(new Map([...positions, ...elsewhere]), nowMs)
     this.#tallyPositions = positions
     this.#follower?.told(positions)

@@ -11,11 +11,11 @@ import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import { openDisk } from '../adapters/embedded/embedded.ts'
 import { Claims, openMessageStore, Tally } from '../events/events.ts'
-import { isHardBounce, NoticeBudget, noticeFor } from '../feedback/feedback.ts'
+import { isHardBounce, NoticeBudget, noticeFor, type NoticeKind } from '../feedback/feedback.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { systemRandom } from '../kernel/random.ts'
-import { KiB } from '../kernel/units.ts'
+import { hourMs, KiB } from '../kernel/units.ts'
 import type { LogMarks } from '../model/log-mark.ts'
 import { BadCursor } from '../ports/message-store.ts'
 import { canFollow, Channel, RecordReader } from '../spool/spool.ts'
@@ -25,6 +25,7 @@ import { ClaimDesk, ownerBefore, OwnerNumbers } from './claim-desk.ts'
 import type { EventsThreadData, ThreadFigures, ThreadLog, ToThread } from './exchange.ts'
 import { Heads } from './heads.ts'
 import { storeAsksMax } from './limits.ts'
+import { NoticeGate } from './notice-gate.ts'
 import { NoticeDesk } from './notice-desk.ts'
 import type { ServingThread } from './serve-main.ts'
 import { StoreClients } from './store-clients.ts'
@@ -72,6 +73,7 @@ class EventsLoop {
   readonly #heads: Heads
   readonly #records: RecordReader
   readonly #accounting: Accounting | null
+  readonly #gate: NoticeGate
   readonly #notices: NoticeDesk
   readonly #clients: StoreClients
   readonly #desk: ClaimDesk
@@ -80,6 +82,7 @@ class EventsLoop {
   #asked: Waiting[] = []
   #aimedFor: Waiting[] = []
   #stepping = false
+  #accountedMs = 0
   #drained = false
 
   constructor(options: EventsLoopOptions) {
@@ -103,6 +106,7 @@ class EventsLoop {
     })
     this.#accounting = this.#makeAccounting()
     this.#clients = new StoreClients((owner, port, message) => this.#heard(owner, port, message))
+    this.#gate = new NoticeGate(memory)
     this.#notices = new NoticeDesk({
       tally: () => this.#books.tally,
       config: config.notices,
@@ -110,6 +114,8 @@ class EventsLoop {
       records: this.#records,
       clock: systemClock,
       log,
+      isOpen: () => this.#gate.isOpen(this.#books.read),
+      take: (number, act) => this.#take(number, act),
       send: (mail) => this.#clients.send(mail),
       touch: () => this.#books.touch(),
     })
@@ -126,6 +132,7 @@ class EventsLoop {
   hear(message: ToThread): null {
     if (message.kind === 'client') this.#clients.listen(message.owner, message.port)
     else if (message.kind === 'client-gone') {
+      this.#gate.died(message.log)
       this.#clients.gone(message.owner)
       this.#desk.gone(message.owner, message.log)
     }
@@ -151,6 +158,7 @@ class EventsLoop {
     this.#books.drain(systemClock.monotonicMs() + deadlineMs / 2, systemClock.nowMs(), this.#elsewhere())
     await accounted
     this.#drained = true
+    this.#notices.stop()
     this.#books.finish(systemClock.nowMs(), this.#elsewhere())
   }
 
@@ -170,7 +178,7 @@ class EventsLoop {
   #openTally(): Books['tally'] {
     const { dataDirectory, notices, retry, sandbox } = this.#options.data.config
     const budget = new NoticeBudget(notices.perHourMax)
-    return Tally.open({
+    const tally = Tally.open<NoticeKind>({
       directory: join(dataDirectory, 'store'),
       groupMs: notices.groupWithinMs,
       noticeFor: (question) => noticeFor(question, notices),
@@ -180,6 +188,10 @@ class EventsLoop {
       lifeMs: retry.expireAfterMs,
       onProblem: (problem) => this.#problem(problem),
     })
+    // Whoever forges a return path must not profit by a restart.
+    for (const { returnPath, openedMs } of tally.begunSince(systemClock.nowMs() - hourMs))
+      budget.take(returnPath, openedMs)
+    return tally
   }
 
   #problem(problem: string): void {
@@ -191,6 +203,7 @@ class EventsLoop {
     const { memory } = this.#options.data
     if (!canFollow(memory)) return void systemClock.after(5, () => this.#begin())
     this.#books.begin()
+    this.#gate.begin()
     this.#accounting?.begin(this.#books.tally.positions)
     this.#release()
     for (const log of this.#logs) this.#desk.gone(ownerBefore(log), log)
@@ -236,6 +249,8 @@ class EventsLoop {
     if (this.#drained) return
     const isIdle = this.#books.behindBytes === 0
     this.#step()
+    // Also when nothing comes any more: on a full disk what is let go is what lets mail come again.
+    this.#release()
     systemClock.after(isIdle ? idleLookEveryMs : lookEveryMs, () => this.#look())
   }
 
@@ -263,17 +278,24 @@ class EventsLoop {
       this.#aimedFor = []
       for (const waiting of answered) this.#answer(waiting)
       this.#desk.reached()
+      this.#gate.reached()
     }
-    // Whoever asks is heard first.
     const hurry = !done || this.#asked.length > 0 || this.#desk.waits
-    const accounted = hurry || (this.#accounting?.step() ?? true)
+    const accounted = this.#account(hurry)
     if (books.keep(systemClock.nowMs(), this.#elsewhere)) this.#committed()
     if (hurry || !accounted) this.#lookSoon()
   }
 
+  /** Whoever asks is heard first, but not for ever: what the accounting log waits for is kept in the spool. True when there is no more for it. */
+  #account(hurry: boolean): boolean {
+    const nowMs = systemClock.monotonicMs()
+    if (this.#accounting === null || (hurry && nowMs - this.#accountedMs < lookEveryMs)) return true
+    this.#accountedMs = nowMs
+    return this.#accounting.step()
+  }
+
   /** What the tally says is on disk, and may be acted upon. */
   #committed(): void {
-    this.#release()
     this.#notices.look()
     const bounces = this.#books.tally.bounces(bouncesAtOnce)
     if (bounces.length > 0) this.#clients.tellMain({ kind: 'bounces', bounces })
@@ -287,6 +309,8 @@ class EventsLoop {
   readonly #elsewhere = (): LogMarks => this.#accounting?.kept ?? new Map()
 
   #heard(owner: string, port: MessagePort, message: Exclude<ToStore, { kind: 'sent' }>): void {
+    // The books are closed.
+    if (this.#drained) return
     switch (message.kind) {
       case 'hello':
         this.#desk.hello(owner, message.claims)

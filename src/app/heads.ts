@@ -37,7 +37,7 @@ export class Heads {
     return this.#younger.get(number) ?? this.#older.get(number)
   }
 
-  /** Null when it is not there any more, or is damaged. */
+  /** Null when it is not there any more, is damaged, or the disk cannot give it back. */
   of(number: number, place: number): ReadSubmission | null {
     return this.kept(number) ?? this.#read(number, place)
   }
@@ -57,7 +57,8 @@ export class Heads {
     try {
       return knownIn(this.#records.fromFileNow(place, number))
     } catch (error) {
-      if (error instanceof MessageDamaged) return null
+      // A bad sector: nobody shall die of it again and again.
+      if (error instanceof MessageDamaged || (error as NodeJS.ErrnoException).syscall !== undefined) return null
       throw error
     }
   }

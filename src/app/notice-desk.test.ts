@@ -57,6 +57,11 @@ class Desk {
   readonly ended: string[] = []
   due: DueNotice<NoticeKind>[] = []
   failure: Failure | null = null
+  open = true
+  /** Numbers of messages over which threads have died. */
+  leftOut: number[] = []
+  readonly dropped: string[] = []
+  readonly putOff: string[] = []
   held: Promise<void> = Promise.resolve()
   readonly desk: NoticeDesk
 
@@ -64,7 +69,17 @@ class Desk {
     this.desk = new NoticeDesk({
       tally: () => ({
         dueNotices: (count) => this.due.slice(0, count),
-        endNotice: (id) => {
+        putOffNotice: (id) => {
+          this.putOff.push(id)
+          this.due.push(
+            ...this.due.splice(
+              this.due.findIndex((notice) => notice.id === id),
+              1,
+            ),
+          )
+        },
+        endNotice: (id, state) => {
+          if (state === 'dropped') this.dropped.push(id)
           this.ended.push(id)
           this.due = this.due.filter((notice) => notice.id !== id)
         },
@@ -74,6 +89,10 @@ class Desk {
       records,
       clock: new VirtualClock(10),
       log: () => {},
+      isOpen: () => this.open,
+      take: (number, act) => {
+        if (!this.leftOut.includes(number)) act()
+      },
       send: async (mail) => {
         this.sent.push(mail)
         await this.held
@@ -129,6 +148,58 @@ test('of a mail that cannot be read any more a notice tells what is known', asyn
   desk.desk.look()
   await condition(() => desk.ended.length === 1)
   assert.match(desk.sent[0]?.content.toString() ?? '', /Subject: hello/)
+})
+
+test('nothing is sent before all is known that went out', async () => {
+  const rig = openRig({ config: smallSpool })
+  rig.settle()
+  const desk = new Desk(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes))
+  desk.add(64, 0)
+  desk.open = false
+  desk.desk.look()
+  assert.equal(desk.sent.length, 0)
+  desk.open = true
+  desk.desk.look()
+  await condition(() => desk.ended.length === 1)
+})
+
+test('a notice that nobody takes goes behind the others, and until one is taken they are tried one by one', async () => {
+  const rig = openRig({ config: smallSpool })
+  rig.settle()
+  const desk = new Desk(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes))
+  const ids = [1, 2, 3].map((number) => desk.add(64 * number, 0))
+  desk.failure = failures.tenantShareFull
+  desk.desk.look()
+  await condition(() => desk.putOff.length === 3)
+  assert.deepEqual(desk.putOff, ids)
+  desk.desk.look()
+  await condition(() => desk.putOff.length === 4)
+  assert.equal(desk.sent.length, 4)
+  desk.failure = null
+  desk.desk.look()
+  await condition(() => desk.ended.length === 3)
+  assert.deepEqual(desk.ended, [ids[1], ids[2], ids[0]])
+  assert.deepEqual(desk.dropped, [])
+})
+
+test('a notice over which threads have died is left out; after the end of the tally nobody writes to it', async () => {
+  const rig = openRig({ config: smallSpool })
+  rig.settle()
+  const desk = new Desk(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes))
+  desk.leftOut = [64]
+  const id = desk.add(64, 0)
+  desk.desk.look()
+  await condition(() => desk.ended.length === 1)
+  assert.deepEqual([desk.sent.length, desk.dropped], [0, [id]])
+  desk.add(128, 0)
+  let release: () => void = () => {}
+  desk.held = new Promise((resolve) => (release = resolve))
+  desk.desk.look()
+  await condition(() => desk.sent.length === 1)
+  desk.desk.stop()
+  release()
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  assert.equal(desk.ended.length, 1)
 })
 
 test('limit app.notices-under-way: so many are written at once, one more waits', async () => {

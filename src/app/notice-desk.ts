@@ -14,13 +14,17 @@ import { noticesUnderWayMax } from './limits.ts'
 import { readOriginal } from './original.ts'
 
 export interface NoticeDeskOptions {
-  readonly tally: () => Pick<Tally<NoticeKind>, 'dueNotices' | 'endNotice'>
+  readonly tally: () => Pick<Tally<NoticeKind>, 'dueNotices' | 'endNotice' | 'putOffNotice'>
   readonly config: NoticesConfig
   readonly hostname: string
   readonly records: RecordReader
   readonly clock: Clock
   readonly log: ThreadLog
-  /** Null: nobody can take it now. */
+  /** Whether all is known that went out before. */
+  readonly isOpen: () => boolean
+  /** Calls back with the message in hand, so that a death over it is known; not at all when there were two. */
+  readonly take: (number: number, act: () => void) => void
+  /** Settles with null when it is on disk. */
   readonly send: (mail: OutgoingMail) => Promise<Failure | null>
   /** The tally has something to write down. */
   readonly touch: () => void
@@ -29,36 +33,54 @@ export interface NoticeDeskOptions {
 export class NoticeDesk {
   readonly #options: NoticeDeskOptions
   readonly #underWay = new Set<string>()
+  /** One as long as they are refused: each costs up to a hundredth of a second, and nobody may want any. */
+  #atOnce: number = noticesUnderWayMax.value
+  #stopped = false
 
   constructor(options: NoticeDeskOptions) {
     this.#options = options
   }
 
   look(): void {
-    if (this.#underWay.size >= noticesUnderWayMax.value) return
+    if (this.#underWay.size >= this.#atOnce || this.#stopped || !this.#options.isOpen()) return
     // Those under way are still due.
     for (const notice of this.#options.tally().dueNotices(noticesUnderWayMax.value)) {
-      if (this.#underWay.has(notice.id) || this.#underWay.size >= noticesUnderWayMax.value) continue
+      if (this.#underWay.size >= this.#atOnce) return
+      if (this.#underWay.has(notice.id)) continue
       this.#underWay.add(notice.id)
-      void this.#write(notice).then((sent) => {
-        this.#underWay.delete(notice.id)
-        // What is refused is tried again with the next look from outside.
-        if (sent) this.look()
-      })
+      void this.#send(notice).then((became) => this.#ended(notice, became))
     }
   }
 
-  /** Whether it is on disk. */
-  async #write(notice: DueNotice<NoticeKind>): Promise<boolean> {
-    const { tally, send, touch, log } = this.#options
-    const failure = await send(composeNotice(await this.#notice(notice)))
-    if (failure !== null) {
-      log('debug', 'a notice waits', { notice: notice.id, reason: failure.say })
-      return false
-    }
-    tally().endNotice(notice.id, 'sent')
+  /** The tally is closed. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  #ended({ id }: DueNotice<NoticeKind>, became: Failure | 'sent' | 'dropped'): void {
+    this.#underWay.delete(id)
+    if (this.#stopped) return
+    const { tally, touch, log } = this.#options
     touch()
-    return true
+    if (typeof became !== 'string') {
+      log('debug', 'a notice waits', { notice: id, reason: became.say })
+      this.#atOnce = 1
+      // Behind the others: a tenant that is full must not hold up what is for all the rest. They come with the next look from outside.
+      return tally().putOffNotice(id)
+    }
+    this.#atOnce = noticesUnderWayMax.value
+    tally().endNotice(id, became)
+    this.look()
+  }
+
+  async #send(notice: DueNotice<NoticeKind>): Promise<Failure | 'sent' | 'dropped'> {
+    const { send, take, log } = this.#options
+    const parts = await this.#notice(notice)
+    const written: OutgoingMail[] = []
+    take(notice.number, () => written.push(composeNotice(parts)))
+    if (written[0] !== undefined) return (await send(written[0])) ?? 'sent'
+    log('error', 'a notice cannot be written, and is left out', { notice: notice.id, message: notice.about.id })
+    return 'dropped'
   }
 
   async #notice({

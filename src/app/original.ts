@@ -15,7 +15,7 @@ export interface Original {
   readonly dsn: DsnRequest | undefined
 }
 
-/** Null when it is not there any more, or is damaged. */
+/** Null when it is not there any more, is damaged, or the disk cannot give it back. */
 export async function readOriginal(
   records: RecordReader,
   number: number,
@@ -26,14 +26,18 @@ export async function readOriginal(
   if (place === 0) return null
   try {
     const { submission, message } = await openStored(records, number, place)
-    const { smtpUtf8, dsn } = submission
-    const whole = returnsWhole(dsn?.returns ?? '', message.sizeBytes)
-    const bytes = await readUpTo(message, whole ? message.sizeBytes : originalHeaderBytesMax.value)
-    message.release()
-    const end = headerEnd(bytes)
-    return { header: bytes.subarray(0, end), body: whole ? bytes.subarray(end + 2) : null, smtpUtf8, dsn }
+    try {
+      const { smtpUtf8, dsn } = submission
+      const whole = returnsWhole(dsn?.returns ?? '', message.sizeBytes)
+      const bytes = await readUpTo(message, whole ? message.sizeBytes : originalHeaderBytesMax.value)
+      const end = headerEnd(bytes)
+      return { header: bytes.subarray(0, end), body: whole ? bytes.subarray(end + 2) : null, smtpUtf8, dsn }
+    } finally {
+      message.release()
+    }
   } catch (error) {
-    if (error instanceof MessageDamaged) return null
+    // A bad sector: nobody shall die of it again and again.
+    if (error instanceof MessageDamaged || (error as NodeJS.ErrnoException).syscall !== undefined) return null
     throw error
   }
 }

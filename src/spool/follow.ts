@@ -64,6 +64,8 @@ const isIntakeBelow = (name: string, intakeLogs: number): boolean => {
 export class SpoolFollower {
   readonly #logs: readonly LogFollower[]
   readonly #outcomes: LogFollower
+  /** Since it began, of all logs. */
+  bytesRead = 0
 
   /** @throws PosthasteError `store_of_other_spool` when a position lies behind the end of its log */
   constructor(options: FollowOptions) {
@@ -102,7 +104,9 @@ export class SpoolFollower {
   step(bytesMax: number): boolean {
     let bytes = bytesMax
     for (const log of this.#logs) {
-      bytes -= log.read(bytes)
+      const read = log.read(bytes)
+      this.bytesRead += read
+      bytes -= read
       if (!log.done) return false
     }
     return true
