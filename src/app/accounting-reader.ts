@@ -1,6 +1,8 @@
 /**
- * Feeds the accounting log, at the pace of its disk: a reader of its own, so that nobody waits when that disk is slow, and what it cannot take yet stays in
- * the logs. It is asked last, when the others have read what there is.
+ * Feeds the accounting log, at the pace of its disk: a reader of its own, so that nobody waits when that disk is slow or not there, and what it cannot take yet
+ * stays in the logs. It is asked last, when the others have read what there is.
+ *
+ *   logs ─▶ follower ─▶ lines ─▶ durable        the logs are held from where the last lines begin that are not known to be on disk
  */
 import type { AccountingLog } from '../events/events.ts'
 import { formatBytes } from '../kernel/units.ts'
@@ -9,8 +11,9 @@ import type { Disk } from '../ports/disk.ts'
 import { type LogThreadMemory, SpoolFollower } from '../spool/spool.ts'
 import type { Heads } from './heads.ts'
 
+export type AccountingLines = Pick<AccountingLog, 'submission' | 'outcome' | 'durable' | 'crowded'>
+
 export interface AccountingReaderOptions {
-  readonly accounting: AccountingLog
   readonly disk: Disk
   readonly memory: LogThreadMemory
   readonly heads: Heads
@@ -31,36 +34,40 @@ interface Passed {
 export class AccountingReader {
   readonly #options: AccountingReaderOptions
   readonly #follower: SpoolFollower
-  readonly #marks: Map<string, number>
+  /** By log, the last record that was handed over in this life: of others it cannot be said that the file will ever have them. */
+  readonly #marks = new Map<string, number>()
+  /** Null until it is open. */
+  #lines: AccountingLines | null = null
   #passed: Passed | null = null
   #heldFrom: LogMarks
 
   constructor(options: AccountingReaderOptions) {
     this.#options = options
-    this.#marks = new Map(options.accounting.marks)
-    this.#follower = this.#follow(options.from)
-    this.#heldFrom = this.#follower.positions
-  }
-
-  #follow(from: LogMarks): SpoolFollower {
-    const { accounting, disk, memory, heads, take } = this.#options
-    return new SpoolFollower({
+    const { disk, memory, heads, from, take } = options
+    this.#follower = new SpoolFollower({
       disk,
       memory,
       from,
       known: (number) => heads.kept(number),
       onSubmission: (number, head, facts, mark) =>
         take(number, () => {
-          accounting.submission(number, head, facts, mark)
+          this.#lines?.submission(number, head, facts, mark)
           this.#note(mark)
         }),
       onOutcome: (number, outcome, mark) =>
         take(number, () => {
           const known = heads.of(number, outcome.place)
-          if (known !== null) accounting.outcome(number, known.head, known.facts, outcome, mark)
+          if (known === null) return
+          this.#lines?.outcome(number, known.head, known.facts, outcome, mark)
           this.#note(mark)
         }),
     })
+    this.#heldFrom = this.#follower.positions
+  }
+
+  /** From now on it can be fed. */
+  feed(lines: AccountingLines): void {
+    this.#lines = lines
   }
 
   #note({ log, position }: LogMark): void {
@@ -73,8 +80,7 @@ export class AccountingReader {
 
   /** Reads about so many bytes, unless the file has enough to do. True when there is nothing more to read now. */
   step(bytesMax: number): boolean {
-    const { accounting } = this.#options
-    if (accounting.crowded) {
+    if (this.#lines?.crowded !== false) {
       if (this.#follower.behindBytes > this.#options.behindBytesMax) this.#giveUp()
       return true
     }
@@ -86,9 +92,9 @@ export class AccountingReader {
 
   /** Nothing of the logs is needed here before these positions, should this thread begin anew. */
   get heldFrom(): LogMarks {
-    const { durable } = this.#options.accounting
     const passed = this.#passed
-    if (passed === null) return this.#heldFrom
+    if (passed === null || this.#lines === null) return this.#heldFrom
+    const { durable } = this.#lines
     for (const [log, position] of passed.marks) if ((durable.get(log) ?? 0) < position) return this.#heldFrom
     this.#passed = null
     return (this.#heldFrom = passed.positions)

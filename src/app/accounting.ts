@@ -3,12 +3,12 @@
  * Nothing here is waited for.
  */
 import type { AccountingConfig } from '../config/compiled.ts'
-import { type AccountingFigures, AccountingLog, RefusalFile } from '../events/events.ts'
+import { type AccountingFigures, AccountingLog, RefusalFile, systemFiles } from '../events/events.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { KiB } from '../kernel/units.ts'
 import type { LogMarks } from '../model/log-mark.ts'
 import type { Disk } from '../ports/disk.ts'
-import { Channel, type LogThreadMemory } from '../spool/spool.ts'
+import { isOfOtherSpool, logEnds, type LogThreadMemory } from '../spool/spool.ts'
 import { AccountingReader } from './accounting-reader.ts'
 import type { Heads } from './heads.ts'
 
@@ -43,17 +43,16 @@ const notOpened: AccountingFigures = {
 export class Accounting {
   readonly #options: AccountingFeedOptions
   readonly #refusals: RefusalFile
-  readonly #channels: readonly Channel[]
   #lines: AccountingLog | null = null
+  /** Null until the logs' ends are known. */
   #reader: AccountingReader | null = null
-  /** From where the logs must be read; null until their ends are known. */
-  #from: LogMarks | null = null
+  /** Where the logs ended then: no line in the file can be of a record behind that, unless it is another spool's. */
+  #ends: LogMarks = new Map()
 
   constructor(options: AccountingFeedOptions) {
     this.#options = options
-    this.#channels = options.memory.channels.map((memory) => new Channel(memory))
     const { config, clock, onProblem } = options
-    const files = {
+    const shared = {
       directory: config.directory,
       clock,
       rotateBytes: config.rotateBytes,
@@ -62,34 +61,32 @@ export class Accounting {
       keepBytes: config.keepBytes,
       compress: config.compress,
       onProblem,
+      files: systemFiles(),
     }
-    this.#refusals = new RefusalFile(files)
-    void AccountingLog.open(files).then((lines) => {
+    this.#refusals = new RefusalFile(shared)
+    void AccountingLog.open(shared).then((lines) => {
       this.#lines = lines
-      this.#read()
+      this.#feed()
     })
   }
 
   /** The logs' ends are known. @param kept what `kept` said in the life before */
   begin(kept: LogMarks): void {
-    this.#from = withoutPrefix(kept)
-    this.#read()
+    const { memory, config } = this.#options
+    this.#ends = logEnds(memory)
+    const before = withoutPrefix(kept)
+    const from = isOfOtherSpool(before, this.#ends) ? new Map<string, number>() : before
+    this.#reader = new AccountingReader({ ...this.#options, from, behindBytesMax: config.behindBytesMax })
+    this.#feed()
   }
 
   /** Once both are there. */
-  #read(): void {
-    const [lines, from] = [this.#lines, this.#from]
-    if (lines === null || from === null) return
-    const { config, onRoom } = this.#options
-    // Marks of another spool, whose logs went further.
-    if (this.#channels.some(({ name, begun, committedTo }) => begun && (lines.marks.get(name) ?? 0) > committedTo))
-      lines.startOver()
-    this.#reader = new AccountingReader({
-      ...this.#options,
-      accounting: lines,
-      from,
-      behindBytesMax: config.behindBytesMax,
-    })
+  #feed(): void {
+    const [lines, reader] = [this.#lines, this.#reader]
+    if (lines === null || reader === null) return
+    const { onRoom } = this.#options
+    if (isOfOtherSpool(lines.marks, this.#ends)) lines.startOver()
+    reader.feed(lines)
     lines.onRoom = onRoom
     onRoom()
   }
@@ -103,21 +100,9 @@ export class Accounting {
     for (const event of events) this.#refusals.refused(event)
   }
 
-  /** Nothing of the logs is needed here before these positions. A file that cannot be opened holds back no more than one that cannot be written. */
+  /** Nothing of the logs is needed here before these positions. */
   get heldFrom(): LogMarks {
-    if (this.#reader !== null) return this.#reader.heldFrom
-    if (this.#unreadBytes <= this.#options.config.behindBytesMax) return this.#from ?? new Map()
-    return new Map(this.#begun.map(({ name, committedTo }) => [name, committedTo]))
-  }
-
-  get #begun(): readonly Channel[] {
-    return this.#channels.filter((channel) => channel.begun)
-  }
-
-  /** Before there is a reader. */
-  get #unreadBytes(): number {
-    const from = this.#from
-    return this.#begun.reduce((sum, { name, committedTo }) => sum + committedTo - (from?.get(name) ?? committedTo), 0)
+    return this.#reader?.heldFrom ?? new Map()
   }
 
   /** To be kept for the next life, under names that are nobody else's. */
@@ -127,7 +112,7 @@ export class Accounting {
 
   figures(): AccountingFeedFigures {
     const figures = this.#lines?.figures() ?? notOpened
-    return { ...figures, behindBytes: this.#reader?.behindBytes ?? this.#unreadBytes }
+    return { ...figures, behindBytes: this.#reader?.behindBytes ?? 0 }
   }
 
   /** Reads what there is, and has it on disk; or as much as the time allows. */
@@ -138,6 +123,7 @@ export class Accounting {
       await new Promise<void>((resolve) => setImmediate(resolve))
     const leftMs = Math.max(100, startMs + deadlineMs - clock.monotonicMs())
     await Promise.all([this.#lines?.close(leftMs), this.#refusals.close(leftMs)])
+    this.#reader?.close()
   }
 }
 

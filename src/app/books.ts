@@ -15,7 +15,7 @@ import { PosthasteError } from '../kernel/errors.ts'
 import { minuteMs, secondMs } from '../kernel/units.ts'
 import type { LogMarks } from '../model/log-mark.ts'
 import type { Disk } from '../ports/disk.ts'
-import { type LogThreadMemory, SpoolFollower } from '../spool/spool.ts'
+import { logEnds, type LogThreadMemory, refuseOtherSpool, SpoolFollower } from '../spool/spool.ts'
 import type { ThreadLog } from './exchange.ts'
 import type { Heads } from './heads.ts'
 
@@ -85,11 +85,13 @@ export class Books {
     }
     this.#storePositions = this.#store?.positions ?? this.#follower.positions
     this.#tallyPositions = this.#tally.positions
-    this.#follower.told(this.#tallyPositions)
   }
 
   #follow(): SpoolFollower {
     const { disk, memory, heads, take } = this.#options
+    // Each for itself: the one that is further behind says nothing of the other.
+    for (const { positions } of [this.#tally, ...(this.#store === null ? [] : [this.#store])])
+      refuseOtherSpool(positions, logEnds(memory))
     return new SpoolFollower({
       disk,
       memory,
@@ -163,7 +165,6 @@ export class Books {
     const positions = this.read
     this.#tally.commit(new Map([...positions, ...elsewhere]), nowMs)
     this.#tallyPositions = positions
-    this.#follower?.told(positions)
     this.#tallyDirty = false
     this.#committedMs = this.#options.clock.monotonicMs()
   }
@@ -184,8 +185,14 @@ export class Books {
     return this.#store === null ? this.#tallyPositions : lower(this.#storePositions, this.#tallyPositions)
   }
 
-  release(heldFrom: LogMarks): void {
+  /** Notices are made, for good, of all outcomes before these positions. */
+  get told(): LogMarks {
+    return this.#tallyPositions
+  }
+
+  release(heldFrom: LogMarks, told: LogMarks): void {
     this.#follower?.release(heldFrom)
+    this.#follower?.told(told)
   }
 
   /** Everything that is on disk is in the books, for good; or what could be read until then. */

@@ -301,9 +301,12 @@ class EventsLoop {
     if (bounces.length > 0) this.#clients.tellMain({ kind: 'bounces', bounces })
   }
 
+  /** The accounting log, too, asks of each outcome whose it was: until then the mail must stay. */
   #release(): void {
-    const { heldFrom } = this.#books
-    this.#books.release(this.#accounting === null ? heldFrom : lower(heldFrom, this.#accounting.heldFrom))
+    const accounted = this.#accounting?.heldFrom
+    const before = (positions: LogMarks): LogMarks =>
+      accounted === undefined ? positions : lower(positions, accounted)
+    this.#books.release(before(this.#books.heldFrom), before(this.#books.told))
   }
 
   readonly #elsewhere = (): LogMarks => this.#accounting?.kept ?? new Map()

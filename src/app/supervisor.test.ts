@@ -30,7 +30,7 @@ test('what is revoked right after a disk has failed is revoked for the threads t
   })
   t.after(async () => {
     await supervisor.stop(0)
-    rmSync(directory, { recursive: true })
+    rmSync(directory, { recursive: true, maxRetries: 5, retryDelay: 100 })
   })
   await supervisor.start()
   const tenant = { id: 'one', name: 'one', keys: [], logins: [], networks: [], domains: [], senders: [], streams: [] }

@@ -10,7 +10,7 @@
  */
 import { PosthasteError } from '../kernel/errors.ts'
 import type { SubmissionFacts } from '../model/submission.ts'
-import type { LogMark } from '../model/log-mark.ts'
+import type { LogMark, LogMarks } from '../model/log-mark.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
 import { Channel } from './channel.ts'
 import { mailLogNumber, outcomeLog, segmentFileName, spoolRoot, stragglerLog } from './files.ts'
@@ -61,6 +61,28 @@ const isIntakeBelow = (name: string, intakeLogs: number): boolean => {
   return log !== null && log < intakeLogs
 }
 
+/** By name of the log, where those end that are written in this life. */
+export const logEnds = (memory: LogThreadMemory): LogMarks =>
+  new Map(
+    memory.channels
+      .map((channel) => new Channel(channel))
+      .flatMap(({ begun, name, committedTo }) => (begun ? [[name, committedTo] as const] : [])),
+  )
+
+/** Whoever has read further than a log goes has read another spool's. */
+export const isOfOtherSpool = (read: LogMarks, ends: LogMarks): boolean =>
+  [...ends].some(([log, end]) => (read.get(log) ?? 0) > end)
+
+/** @throws PosthasteError `store_of_other_spool` */
+export function refuseOtherSpool(read: LogMarks, ends: LogMarks): void {
+  if (!isOfOtherSpool(read, ends)) return
+  throw new PosthasteError(
+    'store_of_other_spool',
+    'the message store has read further in a log than the log goes: it belongs to another spool',
+    'It is set aside and a new one is begun.',
+  )
+}
+
 export class SpoolFollower {
   readonly #logs: readonly LogFollower[]
   readonly #outcomes: LogFollower
@@ -70,6 +92,7 @@ export class SpoolFollower {
   /** @throws PosthasteError `store_of_other_spool` when a position lies behind the end of its log */
   constructor(options: FollowOptions) {
     const { disk, memory, from, known, onSubmission, onOutcome, checksum = zlibChecksum } = options
+    refuseOtherSpool(from, logEnds(memory))
     const follow = (channel: Channel, onRecord: OnRecord): LogFollower =>
       new LogFollower({ disk, channel, from: from.get(channel.name) ?? 0, onRecord, checksum })
     const channels = memory.channels.map((channel) => new Channel(channel))
@@ -186,7 +209,6 @@ class LogFollower {
     this.#options = options
     this.channel = channel
     this.#goesOnAt = channel.begun ? channel.beganAt : Number.POSITIVE_INFINITY
-    if (channel.begun && from > channel.committedTo) throw foreign(channel.name)
     this.#found = openLogFiles(disk, `${spoolRoot}/${channel.name}`).segments.map(({ header }) => header)
     this.#former = this.#found
       .map(({ segment }) => segment)
@@ -371,10 +393,3 @@ function openIfThere(disk: Disk, path: string): DiskFile | null {
     throw error
   }
 }
-
-const foreign = (log: string): PosthasteError =>
-  new PosthasteError(
-    'store_of_other_spool',
-    `the message store has read further in log ${log} than the log goes: it belongs to another spool`,
-    'It is set aside and a new one is begun.',
-  )

@@ -45,7 +45,14 @@ export {
 export { SpoolPins } from './pins.ts'
 export { type RebuildReport, rebuildQueue } from './rebuild.ts'
 export type { ReclaimFigures } from './reclaim.ts'
-export { canFollow, type ReadSubmission, SpoolFollower } from './follow.ts'
+export {
+  canFollow,
+  isOfOtherSpool,
+  logEnds,
+  type ReadSubmission,
+  refuseOtherSpool,
+  SpoolFollower,
+} from './follow.ts'
 export { RecordReader, type RecordView } from './reader.ts'
 export type { SubmissionLog } from './submission-log.ts'
 export {

@@ -258,6 +258,7 @@ const deliveredAtOnce: StoredOutcome = {
 
 /** The queue forgets it, and the log knows why. */
 export function deliverOne(rig: SpoolRig, number: number): void {
-  rig.spool.outcomes.append(number, deliveredAtOnce)
+  const place = rig.queue.rows.find((row) => row.number === number)?.place ?? 0
+  rig.spool.outcomes.append(number, { ...deliveredAtOnce, place })
   rig.queue.settle(number, 0)
 }
