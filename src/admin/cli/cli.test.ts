@@ -141,7 +141,7 @@ test('status is one screen, without colour where nobody sees it, and lets no con
     'connections  12 in, 20 out, 3 out and idle',
     'spool        open, 3 GiB free on disk (new mail is refused below 1 GiB)',
     'store        1,234 messages of 3 days, 4.8 MiB',
-    'notices      12 made, 1 bounced themselves',
+    'notices      12 made, 1 came to nothing',
     'accounting   acct.json cannot be written (ENOSPC); 4.8 MiB wait for it in the logs, and mail goes on',
     'set aside    2 messages over which the program has died twice; see strikes.json',
     '',

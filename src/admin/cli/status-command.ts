@@ -91,7 +91,7 @@ function noticesLine({ notices }: RecordStatus): string {
   const more = [
     ...(due > 0 ? [`${count(due)} on their way`] : []),
     ...(withheld > 0 ? [`${count(withheld)} withheld, being too many for one address`] : []),
-    ...(doubleBounces > 0 ? [`${count(doubleBounces)} bounced themselves`] : []),
+    ...(doubleBounces > 0 ? [`${count(doubleBounces)} came to nothing`] : []),
   ]
   return [`${count(made)} made`, ...more].join(', ')
 }
