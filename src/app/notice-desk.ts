@@ -42,11 +42,10 @@ export class NoticeDesk {
   }
 
   look(): void {
-    if (this.#underWay.size >= this.#atOnce || this.#stopped || !this.#options.isOpen()) return
+    const count = this.#atOnce - this.#underWay.size
+    if (count <= 0 || this.#stopped || !this.#options.isOpen()) return
     // Those under way are still due.
-    for (const notice of this.#options.tally().dueNotices(noticesUnderWayMax.value)) {
-      if (this.#underWay.size >= this.#atOnce) return
-      if (this.#underWay.has(notice.id)) continue
+    for (const notice of this.#options.tally().dueNotices(count, this.#underWay)) {
       this.#underWay.add(notice.id)
       void this.#send(notice).then((became) => this.#ended(notice, became))
     }

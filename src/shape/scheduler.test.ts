@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { suppressedOutcome } from '../model/outcome.ts'
 import { hourMs, minuteMs } from '../kernel/units.ts'
 import { outcomeOf, ShapeRig, siteOf, startMs } from '../../test/support/shape-rig.ts'
 import { none } from '../kernel/timer-wheel.ts'
 import { slotStates } from './slots.ts'
 
 type Command =
-  | { kind: 'submit'; domain: number; tenant: number; recipients: number; dueInMs: number }
+  | { kind: 'submit'; domain: number; tenant: number; recipients: number; dueInMs: number; refused: boolean }
   | { kind: 'report'; pick: number; outcome: number; last: number }
   | { kind: 'ahead'; pick: number }
   | { kind: 'route'; pick: number; site: number; validForMs: number }
@@ -34,6 +35,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       tenant: fc.nat({ max: 2 }),
       recipients: fc.integer({ min: 1, max: 12 }),
       dueInMs: fc.constantFrom(0, 0, 0, 1_500, minuteMs, 300 * hourMs),
+      refused: fc.constantFrom(false, false, false, true),
     }),
   },
   {
@@ -91,6 +93,7 @@ class World {
           tenant: `tenant-${step.tenant}`,
           recipients: step.recipients,
           nextAttemptAtMs: step.dueInMs === 0 ? 0 : rig.nowMs + step.dueInMs,
+          ...(step.refused && { refusal: suppressedOutcome() }),
         })
         break
       case 'report': {

@@ -112,9 +112,10 @@ export class DueNotices {
   }
 
   /** Those that were refused least often, oldest first. */
-  due(count: number): readonly DueNotice[] {
+  due(count: number, except: ReadonlySet<string>): readonly DueNotice[] {
     if (this.#waiting === 0) return []
-    return (this.#run.due.all(count) as unknown as NoticeRow[]).map(({ id, number, kind, about }) => ({
+    const rows = (this.#run.due.all(count + except.size) as unknown as NoticeRow[]).filter(({ id }) => !except.has(id))
+    return rows.slice(0, count).map(({ id, number, kind, about }) => ({
       id,
       number,
       kind,

@@ -288,6 +288,11 @@ test('a notice that nobody takes comes behind those that were not tried yet', (t
   assert.deepEqual(numbers(), [1, 2, 3])
   rig.tally.putOffNotice(rig.due(firstNoonMs)[0]?.id ?? '')
   assert.deepEqual(numbers(), [2, 3, 1])
+  const [second] = rig.tally.dueNotices(1)
+  assert.deepEqual(
+    rig.tally.dueNotices(1, new Set([second?.id ?? ''])).map(({ number }) => number),
+    [3],
+  )
 })
 
 test('limit notices.group_within: for so long a notice waits for other recipients, and a clock that was set back makes it no longer', (t) => {

@@ -243,9 +243,9 @@ export class Tally<Kind extends string = string> {
     })
   }
 
-  /** Those that were put off least often, oldest first. */
-  dueNotices(count: number): readonly DueNotice<Kind>[] {
-    return this.#guarded(() => this.#notices.due(count) as readonly DueNotice<Kind>[])
+  /** Those that were put off least often, oldest first. @param except ids of those that are not asked for */
+  dueNotices(count: number, except: ReadonlySet<string> = new Set()): readonly DueNotice<Kind>[] {
+    return this.#guarded(() => this.#notices.due(count, except) as readonly DueNotice<Kind>[])
   }
 
   endNotice(id: string, state: 'sent' | 'dropped'): void {
