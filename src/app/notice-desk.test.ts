@@ -68,7 +68,7 @@ class Desk {
   constructor(records: RecordReader) {
     this.desk = new NoticeDesk({
       tally: () => ({
-        dueNotices: (count, except = new Set()) => this.due.filter(({ id }) => !except.has(id)).slice(0, count),
+        dueNotices: (count, except) => this.due.filter(({ id }) => except?.has(id) !== true).slice(0, count),
         putOffNotice: (id) => {
           this.putOff.push(id)
           this.due.push(

@@ -165,7 +165,8 @@ export class AccountingLog {
   }
 
   figures(): AccountingFigures {
-    const { bytesWritten, waitingBytes, problems, lastErrorText, presentProblem } = this.#file
+    const { bytesWritten, waitingBytes, trouble } = this.#file
+    const { problems, lastErrorText, present: presentProblem } = trouble
     return { lines: this.#lines, bytes: bytesWritten, waitingBytes, problems, lastErrorText, presentProblem }
   }
 

@@ -16,13 +16,12 @@ import type { Clock, Timer } from '../../kernel/clock.ts'
 import { KiB, minuteMs, secondMs } from '../../kernel/units.ts'
 import { checkedBytes, checkOf, type FileEnd, wholeLines } from './file-end.ts'
 import { type AccountingFile, type AccountingFiles, writeAll } from './files.ts'
-import { retryMsMax, stallMsMax } from './limits.ts'
-import { rotatedName, rotatedNames } from './names.ts'
+import { nextName } from './names.ts'
+import { Trouble } from './trouble.ts'
 
 /** Lines wait so long for company. */
 const writeEveryMs = 100
 const syncEveryMs = 1 * secondMs
-const firstRetryMs = 500
 /** A batch is closed when it has so many characters. */
 const batchCharacters = 256 * KiB
 const takeBackTries = 5
@@ -90,23 +89,20 @@ export class LineFile<Token> {
   #anew = false
   #working = false
   #timer: Timer | null = null
-  #stall: Timer | null = null
   #syncedMs: number
-  #retryMs = 0
   #isIdle = true
-  #troubled = false
   #adopt: boolean
   #crowded = false
   #closing: (() => void) | null = null
   #closed = false
   bytesWritten = 0
-  problems = 0
-  lastErrorText = ''
+  readonly trouble: Trouble
 
   constructor(options: LineFileOptions<Token>, { end, tail, upTo }: LineFileStart<Token>) {
     this.#options = options
     this.#settledTo = upTo
     this.#path = join(options.directory, `${options.base}.json`)
+    this.trouble = new Trouble(this.#path, options.clock, options.onProblem)
     this.#base = end
     this.#savedInode = end.inode
     this.#endBytes = end.bytes
@@ -117,11 +113,6 @@ export class LineFile<Token> {
     this.#rearm()
   }
 
-  /** Why it cannot be written now; '' when it can. */
-  get presentProblem(): string {
-    return this.#troubled ? this.lastErrorText : ''
-  }
-
   /** Whole lines; what belongs together comes together. */
   add(lines: string): void {
     this.#text += lines
@@ -130,7 +121,7 @@ export class LineFile<Token> {
     if (isFull) this.#endBatch()
     if (this.waitingBytes > this.#options.waitingBytesMax) this.#crowded = true
     if (this.#working) return
-    if (isFull && this.#retryMs === 0) this.#wake()
+    if (isFull && this.trouble.retryMs === 0) this.#wake()
     else if (this.#isIdle) this.#rearm()
   }
 
@@ -167,12 +158,12 @@ export class LineFile<Token> {
         late.cancel()
         resolve()
       }
-      this.#retryMs = 0
+      this.trouble.retryMs = 0
       this.#wake()
     })
     this.#closed = true
     this.#timer?.cancel()
-    this.#stall?.cancel()
+    this.trouble.answered()
     if (!this.#working) this.#leave()
   }
 
@@ -182,14 +173,7 @@ export class LineFile<Token> {
     if (this.#working || this.#closed) return
     this.#working = true
     this.#timer?.cancel()
-    const { clock, onProblem } = this.#options
-    this.#stall = clock.after(stallMsMax.value, () => {
-      if (this.#troubled) return
-      this.#troubled = true
-      this.problems += 1
-      this.lastErrorText = `no answer for ${stallMsMax.value / secondMs} s`
-      onProblem(`${this.#path}: the disk does not answer. Mail goes on, and so does this when the disk does.`)
-    })
+    this.trouble.asked()
     void this.#work()
   }
 
@@ -200,16 +184,13 @@ export class LineFile<Token> {
     } catch (error) {
       rethrowBug(error)
       failed = true
-      this.#failed(error as Error)
+      this.#inDoubt = true
+      this.trouble.failed(error as Error)
     }
-    this.#stall?.cancel()
+    this.trouble.answered()
     this.#working = false
     if (this.#closed) return this.#leave()
-    if (!failed && this.#troubled) {
-      this.#troubled = false
-      this.#options.onProblem(`${this.#path} is written again.`)
-    }
-    if (!failed) this.#retryMs = 0
+    if (!failed) this.trouble.worked()
     this.#rearm()
     if (this.#closing === null) return
     if (failed || !this.#hasWork) this.#closing()
@@ -221,25 +202,13 @@ export class LineFile<Token> {
     this.#timer?.cancel()
     this.#isIdle = !this.#hasWork
     const soonMs = this.#batches.length > this.#written ? 0 : writeEveryMs
-    const delayMs = this.#retryMs > 0 ? this.#retryMs : this.#isIdle ? lookEveryMs : soonMs
+    const { retryMs } = this.trouble
+    const delayMs = retryMs > 0 ? retryMs : this.#isIdle ? lookEveryMs : soonMs
     this.#timer = this.#options.clock.after(delayMs, () => this.#wake())
   }
 
   get #hasWork(): boolean {
     return this.#text !== '' || this.#batches.length > 0 || this.#unsaved
-  }
-
-  #failed(error: Error): void {
-    const { onProblem } = this.#options
-    this.#inDoubt = true
-    this.#retryMs = Math.min(retryMsMax.value, this.#retryMs === 0 ? firstRetryMs : this.#retryMs * 2)
-    this.problems += 1
-    this.lastErrorText = error.message
-    if (this.#troubled) return
-    this.#troubled = true
-    onProblem(
-      `${this.#path} cannot be written: ${error.message}. It is tried again; nothing is lost as long as the logs are kept.`,
-    )
   }
 
   // ── What ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -434,12 +403,7 @@ export class LineFile<Token> {
 
   async #moveAside(): Promise<void> {
     const { files, directory, base, clock } = this.#options
-    const nowMs = clock.nowMs()
-    const first = rotatedName(base, nowMs, 1)
-    const [{ atMs } = { atMs: nowMs }] = rotatedNames(base, [first])
-    const same = rotatedNames(base, await files.list(directory)).filter((rotated) => rotated.atMs === atMs)
-    const count = 1 + same.reduce((most, rotated) => Math.max(most, rotated.count), 0)
-    if ((await files.place(this.#path)) !== null)
-      await files.rename(this.#path, join(directory, rotatedName(base, nowMs, count)))
+    const name = nextName(base, clock.nowMs(), await files.list(directory))
+    if ((await files.place(this.#path)) !== null) await files.rename(this.#path, join(directory, name))
   }
 }

@@ -6,6 +6,7 @@
  *   acct-….json.gz.part                   is being compressed
  *   acct.state (.new)                     up to where acct.json was known to be on disk
  */
+import { secondMs } from '../../kernel/units.ts'
 
 export interface RotatedName {
   readonly name: string
@@ -17,6 +18,13 @@ export interface RotatedName {
 
 export function rotatedName(base: string, atMs: number, count: number): string {
   return `${base}-${new Date(atMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${count}.json`
+}
+
+/** Behind all that were rotated in the same second. */
+export function nextName(base: string, nowMs: number, names: readonly string[]): string {
+  const atMs = Math.floor(nowMs / secondMs) * secondMs
+  const same = rotatedNames(base, names).filter((rotated) => rotated.atMs === atMs)
+  return rotatedName(base, nowMs, 1 + same.reduce((most, { count }) => Math.max(most, count), 0))
 }
 
 const shape = /^([a-z]+)-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-(\d{1,6})\.json(\.gz)?$/
