@@ -135,7 +135,7 @@ export const headsRecipientsMax = limit({
   value: 5_000,
   unit: 'recipients',
   owner,
-  why: 'Of the messages that came in last, for the accounting log: their outcomes come within seconds, and the line of each says whose it was. × 1 KB = 5 MB, and more would cost the collector of garbage more than reading again costs us.',
+  why: 'Of the messages that came in last, for the accounting log: their outcomes come within seconds, and the line of each says whose it was. × 1 KB = 5 MB, 40 MB if all have the longest metadata there may be; and more would cost the collector of garbage more than reading again costs us.',
   breach: 'the older half is read again from the spool',
 })
 
@@ -144,7 +144,7 @@ export const noticesUnderWayMax = limit({
   value: 16,
   unit: 'notices',
   owner,
-  why: 'Each may hold a mail of 1 MiB while it is written and handed over: 16 MB. Thousands a second go out even so.',
+  why: 'Each may hold a mail of 1 MiB (notices.return_full_max) while it is written and handed over: 16 MB. Thousands a second go out even so.',
   breach: 'the others wait for the next second',
 })
 
