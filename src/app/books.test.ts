@@ -89,6 +89,27 @@ test('what was read is committed after a second, and the logs are held for whoev
   books.finish(0, elsewhere())
 })
 
+test('nothing is caught up before all was read that was on disk at the beginning', (t) => {
+  const rig = openRig({ followed: true })
+  for (let i = 0; i < 3; i++) {
+    const transaction = rig.submissions.begin(1, 'acme')
+    assert.ok(!isFailure(transaction))
+    transaction.append(Buffer.from('x'), 0, 1)
+    transaction.commit(headFor(['ann@example.net']), () => {})
+    rig.settle()
+  }
+  const { books } = booksOf(t, rig, new Map())
+  books.aim()
+  assert.equal(books.caughtUp, false)
+  assert.equal(books.step(1), false)
+  assert.equal(books.caughtUp, false)
+  while (!books.step(1));
+  assert.equal(books.caughtUp, true)
+  books.aim()
+  assert.equal(books.caughtUp, true, 'what comes later is not of a former life')
+  books.finish(0, new Map())
+})
+
 test('of two that have read, each log is held for the one that is behind, and from its beginning for one that knows nothing of it', () => {
   const one = new Map([
     ['a', 5],

@@ -45,6 +45,7 @@ export class Books {
   /** From where the logs are held for the store. */
   #storePositions: LogMarks = new Map()
   #tallyPositions: LogMarks = new Map()
+  #caughtUp = false
   #storeDirty = false
   #tallyDirty = false
   #syncedMs: number
@@ -134,7 +135,13 @@ export class Books {
     const before = follower.bytesRead
     const done = follower.step(bytesMax)
     if (follower.bytesRead !== before) this.#storeDirty = this.#tallyDirty = true
+    if (done) this.#caughtUp = true
     return done
+  }
+
+  /** All was read that was on disk when it began. Before, a notice may be called due that a former life has sent: its own record is still to be read. */
+  get caughtUp(): boolean {
+    return this.#caughtUp
   }
 
   /** By name of the log: everything before was read. */

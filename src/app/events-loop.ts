@@ -296,7 +296,7 @@ class EventsLoop {
 
   /** What the tally says is on disk, and may be acted upon. */
   #committed(): void {
-    this.#notices.look()
+    if (this.#books.caughtUp) this.#notices.look()
     const bounces = this.#books.tally.bounces(bouncesAtOnce)
     if (bounces.length > 0) this.#clients.tellMain({ kind: 'bounces', bounces })
   }
