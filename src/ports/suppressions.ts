@@ -16,13 +16,17 @@ export interface Suppressions {
  * mail that must not be sent would find its way by a capital letter. Dots and "+tags" stay: they are different mailboxes for many servers.
  */
 export function suppressionAddress(address: string): string {
-  const plain = address.charCodeAt(0) === quote ? unquoted(address) : address
-  if (isAsciiAddress(plain)) return plain.toLowerCase()
-  const at = plain.lastIndexOf('@')
-  const domain = domainOf(plain)
+  const isQuoted = address.charCodeAt(0) === quote
+  const at = address.lastIndexOf('@')
+  if (isAsciiAddress(address)) {
+    if (!isQuoted) return address.toLowerCase()
+    return `${unquoted(address.slice(0, at), (text) => text.toLowerCase())}${address.slice(at).toLowerCase()}`
+  }
+  const domain = domainOf(address)
   // Without a domain it is no address, and stands for itself.
-  if (domain === '') return plain
-  return `${folded(plain.slice(0, at))}@${domain}`
+  if (domain === '') return address
+  const localPart = address.slice(0, at)
+  return `${isQuoted ? unquoted(localPart, folded) : folded(localPart)}@${domain}`
 }
 
 /** What is in the set: no tenant's name or id holds a line end. */
@@ -32,12 +36,13 @@ const folded = (text: string): string => text.normalize('NFC').toLowerCase().nor
 
 const quote = 0x22
 
-/** RFC 5321 §4.1.2: quotes and backslashes are not part of the local part. Only those stay without which it could not be written. */
-function unquoted(address: string): string {
-  const at = address.lastIndexOf('@')
-  const bare = address.slice(1, at - 1).replace(/\\(.)/g, '$1')
-  const localPart = needsNoQuotes.test(bare) ? bare : `"${bare.replace(/["\\]/g, '\\$&')}"`
-  return `${localPart}${address.slice(at)}`
+/**
+ * RFC 5321 §4.1.2: quotes and backslashes are not part of the local part. Only those stay without which it could not be written. It is folded in between,
+ * because "<" and a stroke over it need quotes, and the one character that they come to does not.
+ */
+function unquoted(localPart: string, fold: (text: string) => string): string {
+  const bare = fold(localPart.slice(1, -1).replace(/\\(.)/g, '$1'))
+  return needsNoQuotes.test(bare) ? bare : `"${bare.replace(/["\\]/g, '\\$&')}"`
 }
 
 const needsNoQuotes = /^[\w!#$%&'*+/=?^`{|}~\u0080-\uffff-]+(?:\.[\w!#$%&'*+/=?^`{|}~\u0080-\uffff-]+)*$/
