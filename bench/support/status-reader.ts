@@ -22,6 +22,7 @@ const ranks: ReadonlyMap<string, number> = new Map([
   ['bounced', 3],
   ['expired', 3],
   ['delivered', 3],
+  ['suppressed', 3],
 ])
 const finalRank = 3
 const examplesMax = 5
