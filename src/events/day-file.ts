@@ -10,7 +10,7 @@ import type { AttemptOutcome, MessageHead } from './message-table.ts'
 import { moreOf } from './more.ts'
 import { dayKind } from './schema.ts'
 import type { Day, Span } from './spans.ts'
-import { aheadBytesAt, checkpoint, closeQuietly, openFile, run } from './sqlite.ts'
+import { aheadBytesAt, checkpoint, closeQuietly, openFile, prepareAll, run } from './sqlite.ts'
 
 /** What is known of a day without looking into it. */
 export interface DayFacts {
@@ -36,7 +36,7 @@ export class DayFile {
   readonly facts: DayFacts
   readonly spans: readonly Span[]
   readonly database: DatabaseSync
-  readonly #write: ReturnType<typeof writers>
+  readonly #write: Record<keyof typeof writes, StatementSync>
   readonly #tenants = new Map<string, number>()
   readonly #peers = new Map<string, number>()
   readonly #id = Buffer.alloc(16)
@@ -52,7 +52,7 @@ export class DayFile {
     this.path = path
     this.database = openFile(path, dayKind)
     try {
-      this.#write = run(path, () => writers(this.database))
+      this.#write = run(path, () => prepareAll(this.database, writes))
       this.facts = run(path, () => readFacts(this.database))
       this.spans = run(path, () => readSpans(this.database, day))
     } catch (error) {
@@ -239,13 +239,6 @@ function readSpans(database: DatabaseSync, day: Day): Span[] {
   const rows = database.prepare('SELECT log, first, last FROM spans').all() as unknown as Omit<Span, 'day'>[]
   return rows.map(({ log, first, last }) => ({ log, first, last, day }))
 }
-
-function writers(database: DatabaseSync): Record<WriterName, StatementSync> {
-  const prepared = Object.entries(writes).map(([name, sql]) => [name, database.prepare(sql)])
-  return Object.fromEntries(prepared) as Record<WriterName, StatementSync>
-}
-
-type WriterName = keyof typeof writes
 
 const writes = {
   begin: 'BEGIN IMMEDIATE',

@@ -1,6 +1,6 @@
 /** SQLite as the day files and the catalogue use it: synchronous, in the one thread that keeps the message store, and locked for all others. */
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { PosthasteError } from '../kernel/errors.ts'
 import { lockWaitMsMax } from './limits.ts'
 
@@ -96,6 +96,15 @@ export function closeQuietly(database: DatabaseSync): void {
 
 export function numberOf(database: DatabaseSync, sql: string): number {
   return Number(Object.values(database.prepare(sql).get() ?? {})[0] ?? 0)
+}
+
+/** Every statement of a list, by its name there. */
+export function prepareAll<Name extends string>(
+  database: DatabaseSync,
+  sql: Readonly<Record<Name, string>>,
+): Record<Name, StatementSync> {
+  const prepared = Object.entries<string>(sql).map(([name, text]) => [name, database.prepare(text)])
+  return Object.fromEntries(prepared) as Record<Name, StatementSync>
 }
 
 export function run<T>(path: string, work: () => T): T {

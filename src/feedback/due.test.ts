@@ -5,7 +5,8 @@ import { attempt, noticesPolicy, outcome } from '../../test/support/notices.ts'
 import { hourMs } from '../kernel/units.ts'
 import type { OutcomeKind } from '../model/outcome.ts'
 import { type DsnRequest, notifyOn } from '../model/submission.ts'
-import { type NoticeKind, noticeFor, type NoticeQuestion } from './feedback.ts'
+import type { NoticeQuestion } from '../model/notice-question.ts'
+import { type NoticeKind, noticeFor } from './feedback.ts'
 
 const { success, failure, delay, never } = notifyOn
 

@@ -1,24 +1,11 @@
 /** Which outcome wants which notice (RFC 3461 §4.1, §6.2), as far as the sender asked for it, and as the operator allows. */
 import type { NoticesConfig } from '../config/compiled.ts'
 import { unreachable } from '../kernel/assert.ts'
-import type { Attempt, Outcome } from '../model/outcome.ts'
+import type { NoticeQuestion } from '../model/notice-question.ts'
 import { type DsnRequest, notifyOn } from '../model/submission.ts'
 
 /** Never 'delivered' or 'expanded': see `noticeFor`. */
 export type NoticeKind = 'failed' | 'delayed' | 'relayed'
-
-export interface NoticeQuestion {
-  readonly returnPath: string
-  readonly dsn: DsnRequest | undefined
-  /** Its place in the envelope. */
-  readonly recipient: number
-  readonly outcome: Outcome
-  readonly attempt: Attempt
-  /** Since the message was accepted. */
-  readonly ageMs: number
-  /** It is given up now, or nothing follows: there is no use in telling of a delay. */
-  readonly attemptIsLast: boolean
-}
 
 /**
  * Which notice this recipient's outcome is due, if any. It remembers nothing: of a recipient that waits 'delayed' is the answer after every attempt,

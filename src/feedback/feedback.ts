@@ -21,7 +21,7 @@
  * RFC 3461 (what may be asked for, §6: how a notice is sent), 3464 (delivery-status), 6522 (report), 6533 (SMTPUTF8), 3834 (Auto-Submitted).
  */
 export { NoticeBudget } from './budget.ts'
-export { type NoticeKind, noticeFor, type NoticeQuestion, returnsWhole } from './due.ts'
+export { type NoticeKind, noticeFor, returnsWhole } from './due.ts'
 export { isHardBounce } from './hard-bounce.ts'
 export * as feedbackLimits from './limits.ts'
 export { composeNotice, type Notice, type NoticeRecipient } from './notice.ts'

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { uuidV7From } from '../../kernel/ids.ts'
 import type { Outcome } from '../../model/outcome.ts'
+import { prepareAll } from '../sqlite.ts'
 import { noticesGatheringMax, noticesWaitingMax } from '../limits.ts'
 
 /** Of whom a notice tells. */
@@ -48,7 +49,7 @@ export interface DueNotice<Kind extends string = string> {
 
 export class DueNotices {
   readonly #groupMs: number
-  readonly #run: ReturnType<typeof statements>
+  readonly #run: Record<keyof typeof sql, StatementSync>
   /** Gathering or due. */
   #waiting: number
   /** Notices that others may join, by submission and kind; the one that was begun first is the first. */
@@ -56,7 +57,7 @@ export class DueNotices {
 
   constructor(database: DatabaseSync, groupMs: number) {
     this.#groupMs = groupMs
-    this.#run = statements(database)
+    this.#run = prepareAll(database, sql)
     this.#waiting = Number(this.#run.waiting.get()?.['count'])
     for (const row of this.#run.gathering.all() as unknown as NoticeRow[])
       this.#gathering.set(`${row.number} ${row.kind}`, row)
@@ -197,11 +198,6 @@ interface ToldRow {
 }
 
 const over = `state IN ('sent', 'dropped') AND openedMs < ?`
-
-function statements(database: DatabaseSync): Record<keyof typeof sql, StatementSync> {
-  const prepared = Object.entries(sql).map(([name, text]) => [name, database.prepare(text)])
-  return Object.fromEntries(prepared) as Record<keyof typeof sql, StatementSync>
-}
 
 const sql = {
   gathering: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'gathering' ORDER BY openedMs`,

@@ -7,12 +7,13 @@ import { join } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { dayMs, hourMs, MiB } from '../../kernel/units.ts'
 import type { LogMark, LogMarks } from '../../model/log-mark.ts'
-import { type Attempt, isFinal, type Outcome } from '../../model/outcome.ts'
+import type { NoticeQuestion } from '../../model/notice-question.ts'
+import { isFinal, type Outcome } from '../../model/outcome.ts'
 import { type DsnRequest, notifyOn, type SubmissionFacts } from '../../model/submission.ts'
 import { forgetOldDamage, setAside } from '../damage.ts'
 import { tallyBouncesMax, tallyKeptMsMax } from '../limits.ts'
 import type { AttemptOutcome, MessageHead } from '../message-table.ts'
-import { aheadBytesAt, checkpoint, closeQuietly, isDamage, numberOf, openFile, run } from '../sqlite.ts'
+import { aheadBytesAt, checkpoint, closeQuietly, isDamage, numberOf, openFile, prepareAll, run } from '../sqlite.ts'
 import { type DueNotice, DueNotices } from './due-notices.ts'
 import { tallyKind } from './schema.ts'
 
@@ -38,18 +39,6 @@ export interface TallyOptions<Kind extends string> {
   /** How long a message is tried that does not say so itself. */
   readonly lifeMs: number
   readonly onProblem: (text: string) => void
-}
-
-export interface NoticeQuestion {
-  readonly returnPath: string
-  readonly dsn: DsnRequest | undefined
-  readonly recipient: number
-  readonly outcome: Outcome
-  readonly attempt: Attempt
-  /** Since it was accepted. */
-  readonly ageMs: number
-  /** It is given up with it. */
-  readonly attemptIsLast: boolean
 }
 
 /** An address of which somebody should know that it does not exist. */
@@ -83,7 +72,7 @@ export class Tally<Kind extends string = string> {
   readonly #path: string
   readonly #options: TallyOptions<Kind>
   readonly #database: DatabaseSync
-  readonly #run: ReturnType<typeof statements>
+  readonly #run: Record<keyof typeof sql, StatementSync>
   readonly #notices: DueNotices
   readonly #marks: Map<string, number>
   /** From where the logs must be read again. */
@@ -102,7 +91,7 @@ export class Tally<Kind extends string = string> {
     this.#options = options
     this.#database = openFile(path, tallyKind)
     try {
-      this.#run = statements(this.#database)
+      this.#run = prepareAll(this.#database, sql)
       this.#notices = new DueNotices(this.#database, options.groupMs)
       this.#marks = new Map(pairs(this.#run.marks))
       this.positions = new Map(pairs(this.#run.positions))
@@ -376,11 +365,6 @@ function outOfTheWay(path: string, { message }: Error, onProblem: TallyOptions<s
 
 function pairs(statement: StatementSync): [string, number][] {
   return statement.all().map((row) => Object.values(row) as [string, number])
-}
-
-function statements(database: DatabaseSync): Record<keyof typeof sql, StatementSync> {
-  const prepared = Object.entries(sql).map(([name, text]) => [name, database.prepare(text)])
-  return Object.fromEntries(prepared) as Record<keyof typeof sql, StatementSync>
 }
 
 const sql = {
