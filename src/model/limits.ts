@@ -87,10 +87,10 @@ export const metadataBytesMax = limit({
 
 export const idempotencyKeyCharactersMax = limit({
   name: 'submission.idempotency-key',
-  value: 255,
+  value: 256,
   unit: 'characters',
   owner,
-  why: 'A UUID has 36; some clients join several. Kept for a day.',
+  why: 'A UUID has 36; some clients join several, and are used to 256 elsewhere. Kept for a day.',
   breach: '550 5.6.0, 422',
 })
 

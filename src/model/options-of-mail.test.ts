@@ -65,7 +65,7 @@ test('limit submission.metadata: 4 KiB as JSON', () => {
   edge(metadataBytesMax, (bytes) => checkMetadata({ ...full, last: 'v'.repeat(room + bytes - metadataBytesMax.value) }))
 })
 
-test('limit submission.idempotency-key: 255 characters', () => {
+test('limit submission.idempotency-key: 256 characters', () => {
   edge(idempotencyKeyCharactersMax, (length) => checkIdempotencyKey('k'.repeat(length)))
 })
 

@@ -1,6 +1,7 @@
 /** The API as an OpenAPI 3.1 document, whose schemas are the ones that requests are checked by (they are JSON Schema 2020-12 as they stand). */
 import { STATUS_CODES } from 'node:http'
 import { failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
+import { idempotencyKeyCharactersMax } from '../../model/limits.ts'
 import { type Operation, operations } from './operations.ts'
 import { problemText, retryAfterSeconds } from './problem.ts'
 import { emailSummary, problem, type Schema } from './schemas.ts'
@@ -84,7 +85,7 @@ function parametersOf({ id, path, query }: Operation): object[] {
       in: 'header',
       required: false,
       description: 'Makes it safe to send the request again. Best a UUID, a new one for each message.',
-      schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
+      schema: { type: 'string', minLength: 1, maxLength: idempotencyKeyCharactersMax.value, pattern: '^[!-~]+$' },
     })
   }
   return parameters

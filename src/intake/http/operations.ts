@@ -2,6 +2,7 @@
 import type { Scope } from '../../ports/directory.ts'
 import type { HttpFailure } from '../../model/failures.ts'
 import { failures, httpFailures } from '../../model/failures.ts'
+import { idempotencyKeyCharactersMax } from '../../model/limits.ts'
 import * as schemas from './schemas.ts'
 import type { Schema } from './schemas.ts'
 
@@ -114,8 +115,7 @@ export const operations: readonly Operation[] = [
     scope: 'send',
     tag: 'Sending',
     summary: 'Send a message',
-    description:
-      'Answers 202 once the message is on disk: from then on it is delivered, or returned to its sender. With an `Idempotency-Key` the same request may be sent any number of times within a day and makes one message. A key of up to 255 visible ASCII characters stands for the bytes of the body: another body under it is 409. Where tenant or key have quotas, `ratelimit-*` tell how much is left; a message counts once for each recipient.',
+    description: `Answers 202 once the message is on disk: from then on it is delivered, or returned to its sender. With an \`Idempotency-Key\` the same request may be sent any number of times within a day and makes one message. A key of up to ${idempotencyKeyCharactersMax.value} visible ASCII characters stands for the bytes of the body: another body under it is 409. Where tenant or key have quotas, \`ratelimit-*\` tell how much is left; a message counts once for each recipient.`,
     query: null,
     bodies: [
       {

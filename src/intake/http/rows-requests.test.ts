@@ -107,13 +107,18 @@ test('a key that is revoked while its request waits for another one hands nothin
 
 test('a key of idempotency that cannot be one is 400', async (t) => {
   const rig = await startHttpRig(t)
-  for (const key of ['', 'a b', 'x'.repeat(256), 'ü'])
+  for (const key of ['', 'a b', 'ü'])
     refused(
       await rig.post(goodEmail, { headers: { 'idempotency-key': Buffer.from(key).toString('latin1') } }),
       400,
       'idempotency_key_invalid',
     )
-  assert.equal((await rig.post(goodEmail, withKey('x'.repeat(255)))).status, 202)
+})
+
+test('a key of idempotency may have 256 characters, as clients of other APIs are used to', async (t) => {
+  const rig = await startHttpRig(t)
+  for (const length of [255, 256]) assert.equal((await rig.post(goodEmail, withKey('x'.repeat(length)))).status, 202)
+  refused(await rig.post(goodEmail, withKey('x'.repeat(257))), 400, 'idempotency_key_invalid')
 })
 
 test('row 80: without a key, or with one that is not known, it is 401; a body is not even read', async (t) => {

@@ -75,6 +75,12 @@ test('limit smtp.option: 16 KiB of a field are read, a byte more is refused', ()
   }
 })
 
+test('a key of idempotency may have 256 characters, on the line of its name or on the next', () => {
+  for (const length of [255, 256, 257])
+    for (const space of [' ', '\r\n '])
+      assert.equal(problem(`Idempotency-Key:${space}${'k'.repeat(length)}`) === null, length <= 256, `${length}`)
+})
+
 test('limit submission.cuts: 32 groups of fields, and not 33', () => {
   const apart = (count: number) => read('X-Posthaste-Tag: a\r\nA: b\r\n'.repeat(count))
   for (const count of [cutsMax.value - 1, cutsMax.value]) assert.equal('smtp' in apart(count), false)
