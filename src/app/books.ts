@@ -6,7 +6,6 @@
  *
  * The logs are held from where the one that is further behind must read them again.
  */
-import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MessageTable, Tally } from '../events/events.ts'
 import type { NoticeKind } from '../feedback/feedback.ts'
@@ -18,6 +17,7 @@ import type { Disk } from '../ports/disk.ts'
 import { logEnds, type LogThreadMemory, refuseOtherSpool, SpoolFollower } from '../spool/spool.ts'
 import type { ThreadLog } from './exchange.ts'
 import type { Heads } from './heads.ts'
+import { setAside } from './set-aside.ts'
 
 const storeSyncEveryMs = 10 * secondMs
 const tallyCommitEveryMs = secondMs
@@ -114,12 +114,12 @@ export class Books {
   /** Numbers of the spool that they were made from mean other messages in this one. */
   #setAside({ message, cure }: PosthasteError): void {
     const directory = join(this.#options.dataDirectory, 'store')
-    let to = ''
-    for (let n = 1; to === '' || existsSync(to); n++) to = `${directory}.other-${n}`
     this.#store?.close()
     this.#tally.close()
-    renameSync(directory, to)
+    const { to, removed } = setAside(directory)
     this.#options.log('error', message, { cure, to })
+    for (const path of removed)
+      this.#options.log('warn', 'removed a message store that was set aside long ago', { path })
     this.#store = this.#options.openStore?.() ?? null
     this.#tally = this.#options.openTally()
   }

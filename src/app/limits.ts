@@ -139,6 +139,15 @@ export const headsRecipientsMax = limit({
   breach: 'the older half is read again from the spool',
 })
 
+export const storesSetAsideMax = limit({
+  name: 'app.stores-set-aside',
+  value: 3,
+  unit: 'directories',
+  owner,
+  why: 'A store that was made from another spool is kept as `store.other-N`, because its history is nowhere else. Whoever has changed spools that often has looked.',
+  breach: 'the oldest is removed, with a line in the log',
+})
+
 export const noticesUnderWayMax = limit({
   name: 'app.notices-under-way',
   value: 16,
