@@ -8,16 +8,13 @@
  *   1. Same events at the same times give the same actions: no I/O, no clock, randomness from a seed.
  *   2. A recipient is in exactly one place: its flow's queue, the timer wheel, in flight, or settled.
  *   3. A flow stands in a ring only while all its gates are open; nothing is looked at and put back.
- *   4. Every grant is answered by one report, or lost with whoever had it; at most `window` grants per site are open.
+ *   4. Every grant is answered by one report, or lost with whoever had it; none opens a connection beyond the `window` of its site.
+ *
+ *   scheduler ── destinations ── sites, flows ── grants, pairs ── settlement ── verdict, retry     recipients, slots
+ *   events       domain → site   who is next     what may go      what became    again, and when   where each one is
  */
-export {
-  type Admission,
-  type RouteAnswer,
-  Scheduler,
-  type SchedulerOptions,
-  type ShapeAction,
-  type ShapeEvent,
-} from './scheduler.ts'
+export type { Admission, RouteAnswer, ShapeAction, ShapeEvent } from './events.ts'
+export { Scheduler, type SchedulerOptions } from './scheduler.ts'
 export * as shapeLimits from './limits.ts'
 export { slotBytes, slotStates } from './slots.ts'
 export { queueImage } from './image.ts'
