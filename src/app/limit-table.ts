@@ -112,7 +112,7 @@ function memory(config: Config): LimitTotal {
       part(
         'API: bodies of requests',
         intakeLogs(config),
-        4 * Math.max(httpLimits.sharedBytesMin.value, 2 * http.bodyBytesMax),
+        4 * Math.max(httpLimits.sharedBytesMin.value, 3 * (http.bodyBytesMax + httpLimits.unpackerBytes.value)),
       ),
       part('API: a header under way', httpConnections(config), httpLimits.headerBytesMax.value),
       part('deliveries: content on its way out', delivery.connectionsMax, outgoingBytes),

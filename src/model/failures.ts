@@ -151,6 +151,11 @@ export const httpFailures = {
   gzipMalformed: onlyHttp('gzip_malformed', 400, 'the body is not gzip, or not whole'),
   bodyTooBig: (limitBytes: number): HttpFailure =>
     onlyHttp('body_too_big', 413, `the body is larger than ${formatBytes(limitBytes)}`),
+  tenantBusy: onlyHttp(
+    'tenant_busy',
+    429,
+    'the requests of this tenant that are under way hold as much memory as one tenant may',
+  ),
   bodyIncomplete: onlyHttp('body_incomplete', 400, 'the body ended early'),
   notUtf8: onlyHttp('not_utf8', 400, 'the body is not UTF-8'),
   notJson: onlyHttp('not_json', 400, 'the body is not JSON'),

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import { createGunzip, type Gunzip } from 'node:zlib'
 import { KiB } from '../../kernel/units.ts'
-import { failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
+import { type HttpFailure, httpFailures } from '../../model/failures.ts'
 import { oversizeFactorMax, unpackerBytes } from './limits.ts'
 import type { BodyMemory } from './memory.ts'
 import { Problem } from './problem.ts'
@@ -17,8 +17,13 @@ export interface Body {
 }
 
 /** Rejects with a Problem; then nothing is held. */
-export function readBody(request: IncomingMessage, memory: BodyMemory, bytesMax: number): Promise<Body> {
-  return new Promise((resolve, reject) => new BodyReader(request, memory, bytesMax, resolve, reject).start())
+export function readBody(
+  request: IncomingMessage,
+  memory: BodyMemory,
+  tenant: string,
+  bytesMax: number,
+): Promise<Body> {
+  return new Promise((resolve, reject) => new BodyReader(request, memory, tenant, bytesMax, resolve, reject).start())
 }
 
 const firstBytes = 4 * KiB
@@ -26,6 +31,7 @@ const firstBytes = 4 * KiB
 class BodyReader {
   readonly #request: IncomingMessage
   readonly #memory: BodyMemory
+  readonly #tenant: string
   readonly #bytesMax: number
   readonly #resolve: (body: Body) => void
   readonly #reject: (problem: Problem) => void
@@ -39,12 +45,14 @@ class BodyReader {
   constructor(
     request: IncomingMessage,
     memory: BodyMemory,
+    tenant: string,
     bytesMax: number,
     resolve: (body: Body) => void,
     reject: (problem: Problem) => void,
   ) {
     this.#request = request
     this.#memory = memory
+    this.#tenant = tenant
     this.#bytesMax = bytesMax
     this.#resolve = resolve
     this.#reject = reject
@@ -67,7 +75,7 @@ class BodyReader {
 
   #unpack(): void {
     if (this.#failure !== null) return
-    if (!this.#memory.reserve(unpackerBytes.value)) return this.#fail(failures.intakeBusy)
+    if (!this.#reserve(unpackerBytes.value)) return
     const gunzip = createGunzip()
     this.#gunzip = gunzip
     gunzip.on('data', (chunk: Buffer) => this.#take(chunk))
@@ -89,20 +97,33 @@ class BodyReader {
     if (this.#failure !== null) return
     const bytes = this.#bytes + chunk.length
     if (bytes > this.#bytesMax) return this.#fail(httpFailures.bodyTooBig(this.#bytesMax))
-    if (bytes > this.#buffer.length && !this.#grow(bytes)) return this.#fail(failures.intakeBusy)
+    if (bytes > this.#buffer.length && !this.#grow(bytes)) return
     chunk.copy(this.#buffer, this.#bytes)
     this.#bytes = bytes
   }
 
+  /** False: it has failed. */
+  #reserve(bytes: number): boolean {
+    const heldBytes = this.#buffer.length + (this.#gunzip === null ? 0 : unpackerBytes.value)
+    const failure = this.#memory.reserve(this.#tenant, bytes, heldBytes)
+    if (failure !== null) this.#fail(failure)
+    return failure === null
+  }
+
+  #release(bytes: number): void {
+    this.#memory.release(this.#tenant, bytes)
+  }
+
+  /** False: it has failed. */
   #grow(bytes: number): boolean {
     const old = this.#buffer
     const announced = this.#gunzip === null ? Number(this.#request.headers['content-length'] ?? 0) : 0
     const doubled = Math.max(firstBytes, bytes, 2 * old.length)
     const size = announced >= bytes ? Math.min(announced, doubled) : Math.min(this.#bytesMax, doubled)
-    if (!this.#memory.reserve(size)) return false
+    if (!this.#reserve(size)) return false
     this.#buffer = Buffer.allocUnsafeSlow(size)
     old.copy(this.#buffer, 0, 0, this.#bytes)
-    this.#memory.release(old.length)
+    this.#release(old.length)
     return true
   }
 
@@ -121,9 +142,9 @@ class BodyReader {
   #fail(failure: HttpFailure): void {
     if (this.#failure !== null) return
     this.#failure = failure
-    this.#memory.release(this.#buffer.length)
+    this.#release(this.#buffer.length)
     this.#buffer = Buffer.alloc(0)
-    if (this.#gunzip !== null) this.#memory.release(unpackerBytes.value)
+    if (this.#gunzip !== null) this.#release(unpackerBytes.value)
     this.#gunzip?.destroy()
     this.#gunzip = null
     if (this.#request.readableEnded) this.#end(false)
@@ -134,7 +155,7 @@ class BodyReader {
     if (this.#over) return
     this.#over = true
     if (close) this.#fail(httpFailures.bodyTooBig(this.#bytesMax))
-    if (this.#gunzip !== null) this.#memory.release(unpackerBytes.value)
+    if (this.#gunzip !== null) this.#release(unpackerBytes.value)
     if (this.#failure !== null) this.#reject(new Problem(this.#failure, { close }))
     else this.#resolve({ bytes: this.#buffer.subarray(0, this.#bytes), heldBytes: this.#buffer.length })
   }

@@ -137,28 +137,73 @@ test('limit http.oversize: a body that is too big is read on, up to four times t
   }
 })
 
-test('limit http.shared-memory: bodies hold so much together, one octet more is 503', async (t) => {
+test('limit http.shared-memory: bodies hold so much together, one octet more is 503', () => {
   const memory = new BodyMemory(1_000)
-  const [below, at] = around(limits.sharedBytesMin.value)
-  assert.equal(memory.reserve(below), true)
-  assert.equal(memory.reserve(at - below), true)
-  assert.equal(memory.reserve(1), false)
-  assert.equal(new BodyMemory(limits.sharedBytesMin.value).bytesMax, 2 * limits.sharedBytesMin.value)
+  const { value } = limits.sharedBytesMin
+  // Each of many tenants takes half of what is left, which its share allows; the last octets go to one that asks for less than it may.
+  let left = value
+  for (let tenant = 0; left > 3; tenant++) {
+    const bytes = Math.floor(left / 2)
+    assert.equal(memory.reserve(`t${tenant}`, bytes, 0), null)
+    left -= bytes
+  }
+  assert.equal(memory.bytes, value - left)
+  assert.equal(memory.reserve('late', left + 1, 0)?.code, 'intake_busy')
+  assert.equal(memory.reserve('late', 1, 0), null)
+  const oneBody = 64 * 1024 * 1024
+  assert.ok(new BodyMemory(oneBody).bytesMax > 3 * oneBody)
+})
 
-  const rig = await startHttpRig(t, { bodyBytesMax: 40 * 1024 * 1024 })
-  const head = (bytes: number): string =>
-    `POST /api/v1/emails HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${keys.acme}\r\nContent-Type: application/json\r\nContent-Length: ${bytes}\r\n\r\n`
-  const bytes = 33 * 1024 * 1024
-  const [first, second] = [await rig.connect(), await rig.connect()]
-  for (const socket of [first, second]) socket.write(head(bytes))
-  first.write(Buffer.alloc(bytes - 1, 0x20))
-  await condition(() => rig.intake.memoryBytes >= bytes)
-  second.write(Buffer.alloc(bytes, 0x20))
-  const answer = String((await once(second, 'data'))[0])
-  assert.match(answer, /^HTTP\/1\.1 503 [^]*retry-after/i)
-  first.write(' ')
-  assert.equal(statusOf(String((await once(first, 'data'))[0])), 400)
-  await condition(() => rig.intake.memoryBytes === 0)
+test('limit http.tenant-share: a tenant’s bodies hold twice what is left for the others, one octet more is 429, and the others go on', () => {
+  const memory = new BodyMemory(1_000)
+  const share = Math.floor((memory.bytesMax * limits.tenantTimesLeftMax.value) / (1 + limits.tenantTimesLeftMax.value))
+  const [below] = around(share)
+  assert.equal(memory.reserve('loud', below, 0), null)
+  assert.equal(memory.reserve('loud', 2, 0)?.code, 'tenant_busy')
+  assert.equal(memory.reserve('loud', 1, 0), null)
+  assert.equal(memory.reserve('loud', 1, 0)?.http, 429)
+  assert.equal(memory.reserve('quiet', 1_000, 0), null, 'the others go on')
+  const rest = Math.floor((memory.bytesMax - 1_000) / 2)
+  assert.equal(memory.reserve('big', rest, 0)?.code, 'intake_busy', 'it holds nothing else that could end')
+  memory.release('loud', share)
+  assert.equal(memory.reserve('big', rest, 0), null)
+  memory.release('big', rest)
+  memory.release('quiet', 1_000)
+  assert.deepEqual([memory.bytes, memory.tenants], [0, 0])
+})
+
+for (const bodyBytesMax of [64 * 1024, 25 * 1024 * 1024, 256 * 1024 * 1024])
+  test(`a tenant that has nothing else under way may send a body of ${bodyBytesMax} octets, in gzip too, while it grows`, () => {
+    const memory = new BodyMemory(bodyBytesMax)
+    assert.equal(memory.reserve('one', limits.unpackerBytes.value, 0), null)
+    assert.equal(memory.reserve('one', bodyBytesMax - 1, limits.unpackerBytes.value), null)
+    assert.equal(memory.reserve('one', bodyBytesMax, limits.unpackerBytes.value + bodyBytesMax - 1), null)
+  })
+
+test('a tenant whose requests wait for a busy key hears 429 alone, and each of them is answered in the end', async (t) => {
+  const rig = await startHttpRig(t, { bodyBytesMax: 20 * 1024 * 1024 })
+  const other = await rig.store.claim('acme', 'k-1', 'of another request')
+  assert.ok(other.kind === 'new')
+  const email = emailOf(12 * 1024 * 1024)
+  const waiting: Promise<Answer>[] = []
+  for (let i = 1; i <= 2; i++) {
+    waiting.push(rig.post(email, { headers: { 'idempotency-key': 'k-1' } }))
+    await condition(() => rig.store.waiting === i)
+  }
+  const refused = await rig.post(email, { headers: { 'idempotency-key': 'k-1' } })
+  assert.deepEqual(
+    [refused.status, refused.body['code'], refused.headers.get('retry-after')],
+    [429, 'tenant_busy', '1'],
+  )
+  assert.match(String(refused.body['cure']), /at a time/)
+  const rival = { ...goodEmail, from: 'ann@rival.test', text: 'x'.repeat(1024 * 1024) }
+  assert.equal((await rig.post(rival, { key: keys.rival })).status, 202)
+  rig.store.release(other.claim)
+  assert.deepEqual(
+    (await Promise.all(waiting)).map(({ status }) => status),
+    [202, 202],
+  )
+  assert.equal(rig.intake.memoryBytes, 0)
 })
 
 test('limit http.unpacker: a body in gzip reserves its unpacker, and gives it back', async (t) => {

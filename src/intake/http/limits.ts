@@ -54,8 +54,17 @@ export const sharedBytesMin = limit({
   value: 64 * MiB,
   unit: 'bytes',
   owner,
-  why: 'What the bodies of a thread’s requests hold together; twice http.body_size_max if that is more, because a body that grows is copied. While a request is handled its text, values and attachments may take three times its body on top.',
+  why: 'What the bodies of a thread’s requests hold together; three times http.body_size_max if that is more, because a body that grows is copied, and a tenant has only a share. While a request is handled its text, values and attachments may take three times its body on top.',
   breach: '503',
+})
+
+export const tenantTimesLeftMax = limit({
+  name: 'http.tenant-share',
+  value: 2,
+  unit: '× what is left of http.shared-memory',
+  owner,
+  why: 'What the bodies of one tenant may hold: two thirds while it is alone, two fifths each when there are two like it; a fifth is left for others then.',
+  breach: '429 for this tenant, the others go on',
 })
 
 export const unpackerBytes = limit({

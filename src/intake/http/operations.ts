@@ -166,6 +166,8 @@ export const operations: readonly Operation[] = [
     },
     failures: [
       ...bodyFailures,
+      httpFailures.tenantBusy,
+      failures.intakeBusy,
       failures.senderNotAllowed,
       failures.streamUnknown,
       failures.idempotencyConflict,

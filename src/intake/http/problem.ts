@@ -1,7 +1,7 @@
 /** Errors on the wire: RFC 9457 problem details, with a stable code of the catalogue, what cures it, and where in the request it is. */
 import { STATUS_CODES } from 'node:http'
 import type { FastifyReply } from 'fastify'
-import { type Failure, failures, type HttpFailure } from '../../model/failures.ts'
+import { type Failure, failures, type HttpFailure, httpFailures } from '../../model/failures.ts'
 import type { RateState } from '../../ports/quotas.ts'
 
 /** One of several things that are wrong. */
@@ -99,6 +99,10 @@ const cureByFailure: readonly (readonly [Pick<Failure, 'code'>, string])[] = [
   [failures.tooManyRecipients, 'Send it in several requests.'],
   [failures.addressLiteral, 'Use an address with a domain.'],
   [failures.tenantShareFull, 'Wait until some of the tenant’s mail has been delivered.'],
+  [
+    httpFailures.tenantBusy,
+    'Send fewer or smaller requests at a time, and this one again as Retry-After says. Those that wait for one Idempotency-Key count too.',
+  ],
   [failures.draining, 'Send it again: another process takes over.'],
 ]
 

@@ -50,7 +50,7 @@ export function createSendEmail(server: HttpServer): SendEmail {
     invariant(caller !== null, 'a route with a scope has a caller')
     const key = idempotencyKey(request)
     checkContentType(request)
-    const body = await readBody(request.raw, server.memory, server.config.bodyBytesMax)
+    const body = await readBody(request.raw, server.memory, caller.client.tenant, server.config.bodyBytesMax)
     server.underWay++
     try {
       // The key may have been revoked while the body came.
@@ -74,7 +74,7 @@ export function createSendEmail(server: HttpServer): SendEmail {
       server.counters.messagesRefused++
       throw error
     } finally {
-      server.memory.release(body.heldBytes)
+      server.memory.release(caller.client.tenant, body.heldBytes)
       if (--server.underWay === 0) server.onIdle?.()
     }
   }
