@@ -2,6 +2,7 @@
 import { request } from 'node:http'
 import type { TestContext } from 'node:test'
 import { type AdminServer, createAdminServer, createDirectoryView, type EngineView } from '../../src/admin/admin.ts'
+import type { TenantConfig } from '../../src/config/compiled.ts'
 import { seededRandom } from '../../src/kernel/random.ts'
 import type { Failure } from '../../src/model/failures.ts'
 import type { TextAnswer } from '../../src/ports/dns.ts'
@@ -33,10 +34,11 @@ export async function adminRig(
   options: {
     publicUrl?: string | null
     token?: string | null
+    fileTenants?: readonly TenantConfig[]
     sandboxCredentials?: EngineView['sandboxCredentials']
   } = {},
 ): Promise<AdminRig> {
-  const rig = await directoryRig(t)
+  const rig = await directoryRig(t, options.fileTenants)
   const txt: AdminRig['txt'] = new Map()
   const mailed: OutgoingMail[] = []
   const errors: Error[] = []

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { type AdminRig, adminRig } from '../../../test/support/admin-rig.ts'
+import type { TenantConfig } from '../../config/compiled.ts'
 import { runCli } from './cli.ts'
 
 interface Ran {
@@ -12,8 +13,9 @@ interface Ran {
 
 async function world(
   t: TestContext,
+  fileTenants: readonly TenantConfig[] = [],
 ): Promise<AdminRig & { readonly quota: (...args: readonly string[]) => Promise<Ran> }> {
-  const rig = await adminRig(t)
+  const rig = await adminRig(t, { fileTenants })
   const quota = async (...args: readonly string[]): Promise<Ran> => {
     const written = { out: '', err: '' }
     const stream = (name: 'out' | 'err') => ({
@@ -70,4 +72,17 @@ test('of a key and of a login; what is wrong is said before anything is asked, o
   assert.deepEqual([spool.code, /for the tenant as a whole/.test(spool.err)], [65, true])
   assert.equal((await quota('acme', '--key', 'nothing')).code, 1)
   assert.equal((await quota('nobody')).code, 1)
+})
+
+test('a tenant of the configuration file has no quota: it is said where it stands, and what to do', async (t) => {
+  const { quota, directory } = await world(t, [{ name: 'office', networks: [], logins: [] }])
+  for (const limits of [[], ['--per-day', '5'], ['--login', 'printer']]) {
+    const { code, err } = await quota('office', ...limits)
+    assert.equal(code, 1)
+    assert.match(err, /^posthaste: the tenant "office" stands in the configuration file/)
+    assert.match(err, /posthaste tenant add/)
+  }
+  const { id } = await directory.createTenant('acme')
+  assert.match((await quota(id)).out, /^No quota/)
+  assert.match((await quota('nobody')).err, /^posthaste: there is no tenant "nobody"\n/)
 })

@@ -167,7 +167,7 @@ class SqlDirectory implements Directory {
   }
 
   async findTenant(idOrName: string): Promise<Tenant> {
-    return tenantOf(await findTenant(this.#db, idOrName))
+    return tenantOf(await findTenant(this.#db, idOrName, this.#fileNames))
   }
 
   renameTenant(tenantId: string, name: string): Promise<Tenant> {

@@ -42,7 +42,7 @@ export class SqlSuppressions implements SuppressionList {
     if (called === '') return await onlyTenant(db, fileNames)
     if (fileNames.has(called)) return called
     const list = await db.selectFrom('suppression_counts').select('tenant').where('tenant', '=', called).execute()
-    return list[0]?.tenant ?? (await findTenant(db, called)).id
+    return list[0]?.tenant ?? (await findTenant(db, called, fileNames)).id
   }
 
   async suppress(dead: readonly DeadAddress[]): Promise<{ added: Suppression[]; refused: DeadAddress[] }> {

@@ -60,15 +60,19 @@ export async function tenantRow(db: DirectoryDatabase | DirectoryTransaction, te
   return row
 }
 
-/** A name may look like an id: whose id it is comes first. Throws `tenant_unknown`. */
-export async function findTenant(db: DirectoryDatabase, idOrName: string): Promise<TenantRow> {
+/** A name may look like an id: whose id it is comes first. `names` are those of the configuration file. Throws `tenant_unknown`. */
+export async function findTenant(
+  db: DirectoryDatabase,
+  idOrName: string,
+  names: ReadonlySet<string>,
+): Promise<TenantRow> {
   const rows = await db
     .selectFrom('tenants')
     .selectAll()
     .where((is) => is.or([is('id', '=', idOrName), is('name', '=', idOrName)]))
     .execute()
   const row = rows.find(({ id }) => id === idOrName) ?? rows[0]
-  if (row === undefined) throw tenantUnknown(idOrName)
+  if (row === undefined) throw names.has(idOrName) ? tenantOfFile(idOrName) : tenantUnknown(idOrName)
   return row
 }
 
@@ -78,6 +82,14 @@ function tenantUnknown(asked: string): PosthasteError {
     'tenant_unknown',
     `there is no tenant ${shown}`,
     'List the tenants for their names and ids.',
+  )
+}
+
+function tenantOfFile(name: string): PosthasteError {
+  return new PosthasteError(
+    'tenant_unknown',
+    `the tenant ${JSON.stringify(name)} stands in the configuration file, and is not in the directory: it has no quotas, keys, domains, senders or streams`,
+    'Change its networks and logins in the file. For all the rest make another tenant: posthaste tenant add NAME.',
   )
 }
 
