@@ -41,27 +41,36 @@ function readMailbox(text: string, pointer: string): Address {
   const trimmed = text.trim()
   const open = trimmed.endsWith('>') ? trimmed.lastIndexOf('<') : -1
   if (open < 0) return checked(trimmed, '', pointer)
-  return checked(trimmed.slice(open + 1, -1), displayName(trimmed.slice(0, open).trim()), pointer)
+  const written = trimmed.slice(0, open).trim()
+  const name = quotedText(written) ?? written
+  // Taken for a name, all addresses of a list but the last one would get nothing, and nobody would hear of it.
+  if (name === written && hasAddress(written)) refuse(pointer, 'these are several addresses in one string')
+  return checked(trimmed.slice(open + 1, -1), name, pointer)
 }
 
-/** RFC 5322 §3.4: quotes around a name are not part of it. */
-function displayName(written: string): string {
-  const quoted = /^"((?:[^"\\]|\\.)*)"$/s.exec(written)?.[1]
-  return quoted === undefined ? written : quoted.replaceAll(/\\(.)/gs, '$1')
+/** RFC 5322 §3.4: quotes around a name are not part of it. Undefined when it is not in quotes. */
+function quotedText(written: string): string | undefined {
+  return /^"((?:[^"\\]|\\.)*)"$/s.exec(written)?.[1]?.replaceAll(/\\(.)/gs, '$1')
+}
+
+/** A name is often the address once more, but it is not a list with an address in it. */
+function hasAddress(name: string): boolean {
+  return /[<>]/.test(name) || (name.includes('@') && /[,;]/.test(name))
 }
 
 function checked(address: string, name: string, pointer: string): Address {
   const path = parsePath(`<${address}>`, 0)
   if (path.problem !== null || path.mailbox?.address !== address) {
-    throw new Problem(httpFailures.addressInvalid, {
-      pointer,
-      detail: path.problem ?? 'this is not one address',
-      cure: 'Write local@domain, or Name <local@domain>; several addresses as a list of strings.',
-    })
+    refuse(pointer, path.problem ?? 'this is not one address')
   }
   const { domain, literal, ascii } = path.mailbox
   if (literal) throw new Problem(failures.addressLiteral, { pointer })
   return { name, address, domain, ascii }
+}
+
+function refuse(pointer: string, detail: string): never {
+  const cure = 'Write local@domain, or Name <local@domain>; several addresses as a list of strings.'
+  throw new Problem(httpFailures.addressInvalid, { pointer, detail, cure })
 }
 
 /** Each address once, the first time that it is named. A domain has no case (RFC 5321 §2.4), a local part may have. */

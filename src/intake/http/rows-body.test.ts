@@ -204,6 +204,10 @@ test('addresses that are none, literals, and names that would break a header are
   const cases: readonly (readonly [object, string, string])[] = [
     [{ to: 'bob' }, 'address_invalid', '/to'],
     [{ to: 'bob@example.net, eve@example.net' }, 'address_invalid', '/to'],
+    [{ to: 'Bob <bob@example.net>, Eve <eve@example.net>' }, 'address_invalid', '/to'],
+    [{ to: '"Bob" <bob@example.net>, "Eve" <eve@example.net>' }, 'address_invalid', '/to'],
+    [{ cc: ['bob@example.net, Eve <eve@example.net>'] }, 'address_invalid', '/cc/0'],
+    [{ bcc: 'bob@example.net; Eve <eve@example.net>' }, 'address_invalid', '/bcc'],
     [{ to: ['bob@example.net', 'Eve <eve@@example.net>'] }, 'address_invalid', '/to/1'],
     [{ cc: { email: '<bob@example.net>' } }, 'address_invalid', '/cc/email'],
     [{ bcc: [{ email: 'bob@exa mple.net', name: 'Bob' }] }, 'address_invalid', '/bcc/0/email'],
