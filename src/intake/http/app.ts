@@ -56,7 +56,6 @@ function newApp(server: HttpServer, certificate: Certificate | null): FastifyIns
     keepAliveTimeout: server.idleMsMax,
     forceCloseConnections: false,
     return503OnClosing: false,
-    exposeHeadRoutes: false,
     ...(certificate === null
       ? { http: bounds }
       : { https: { ...bounds, ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: server.handshakeMsMax } }), // RFC 8996
@@ -114,10 +113,13 @@ function admit(server: HttpServer, request: FastifyRequest, reply: FastifyReply)
 
 function answerErrors(app: FastifyInstance, server: HttpServer): void {
   app.setNotFoundHandler((request, reply) => {
-    const other = operations.filter(({ path }) => path === request.url.replace(/\?.*$/, ''))
-    if (other.length === 0)
-      return refuse(server, request, reply, httpFailures.routeUnknown, { cure: 'The root, /, tells where to begin.' })
-    const methods = other.map(({ method }) => method.toUpperCase()).join(', ')
+    const path = request.url.replace(/\?.*$/, '')
+    const methods = methodsOf(path)
+    if (methods === '') {
+      const bare = path.replace(/\/+$/, '')
+      const cure = methodsOf(bare) === '' ? 'The root, /, tells where to begin.' : 'Leave out the slash at the end.'
+      return refuse(server, request, reply, httpFailures.routeUnknown, { cure })
+    }
     void reply.header('allow', methods)
     return refuse(server, request, reply, httpFailures.methodNotAllowed, { cure: `Use ${methods}.` })
   })
@@ -131,6 +133,21 @@ function answerErrors(app: FastifyInstance, server: HttpServer): void {
     if (status < 500) return refuse(server, request, reply, { ...httpFailures.malformedRequest, http: status }, {})
     return refuse(server, request, reply, httpFailures.internal, { cure: 'The server’s log has the reason.' }, error)
   })
+}
+
+/** '' when there is nothing at this path. RFC 9110 §9.3.2: what can be asked for by GET can by HEAD. */
+function methodsOf(path: string): string {
+  const methods = operations.filter((operation) => isPathOf(operation.path, path)).map(({ method }) => method)
+  return methods.flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : ['POST'])).join(', ')
+}
+
+function isPathOf(template: string, path: string): boolean {
+  const parts = path.split('/')
+  const wanted = template.split('/')
+  return (
+    wanted.length === parts.length &&
+    wanted.every((part, i) => (part.startsWith('{') ? parts[i] !== '' : part === parts[i]))
+  )
 }
 
 function refuse(

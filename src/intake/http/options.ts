@@ -1,6 +1,13 @@
 /** What a request says about its message beside the content, checked by the rules that SMTP has for the same. */
 import { type Failure, failures, httpFailures } from '../../model/failures.ts'
 import {
+  campaignCharactersMax,
+  metadataKeyCharactersMax,
+  metadataKeysMax,
+  tagCharactersMax,
+  tagsMax,
+} from '../../model/limits.ts'
+import {
   checkCampaign,
   checkExpiresIn,
   checkMetadata,
@@ -59,18 +66,24 @@ function streamOf(name: string, client: Client, clients: Clients): ClientStream 
 function expiresInMs(given: number | string): number {
   const ms = expiresInMsOf(String(given))
   if (ms === null) {
-    throw new Problem(httpFailures.fieldInvalid, {
-      pointer: '/expires_in',
-      detail: 'expires_in is not a duration',
-      cure: 'Give seconds as a number, or a duration such as "90m", "2h" or "3d".',
-    })
+    const detail = 'expires_in is not a duration'
+    throw new Problem(httpFailures.fieldInvalid, { pointer: '/expires_in', detail, cure: cures.expires_in })
   }
   refuse('expires_in', '/expires_in', checkExpiresIn(ms))
   return ms
 }
 
-function refuse(option: string, pointer: string, problem: string | null): void {
+const cures = {
+  tag: `Give words of up to ${tagCharactersMax.value} characters, without commas.`,
+  tags: `Give up to ${tagsMax.value} different ones.`,
+  metadata: `Give up to ${metadataKeysMax.value} strings by keys of up to ${metadataKeyCharactersMax.value} letters, digits, "_", "." and "-".`,
+  campaign: `Give a name of up to ${campaignCharactersMax.value} characters.`,
+  stream: 'Name one of the streams of the tenant.',
+  expires_in: 'Give seconds as a number, or a duration such as "90m", "2h" or "3d".',
+}
+
+function refuse(option: keyof typeof cures, pointer: string, problem: string | null): void {
   if (problem === null) return
   const failure: Failure = failures.optionInvalid(option, problem)
-  throw new Problem(failure, { pointer })
+  throw new Problem(failure, { pointer, cure: cures[option] })
 }

@@ -10,6 +10,7 @@ export interface ProblemItem {
   readonly pointer: string
   readonly code: string
   readonly detail: string
+  readonly cure?: string
 }
 
 export interface ProblemDetails {
@@ -97,6 +98,19 @@ const cureByFailure: readonly (readonly [Pick<Failure, 'code'>, string])[] = [
   [failures.streamUnknown, 'Create the stream first, or leave it out.'],
   [failures.idempotencyConflict, 'Use a new Idempotency-Key for a new message.'],
   [failures.tooManyRecipients, 'Send it in several requests.'],
+  [httpFailures.severalProblems, 'Correct each of them: errors says where it is, and what to do.'],
+  [httpFailures.gzipMalformed, 'Send the whole of it, or leave out Content-Encoding.'],
+  [httpFailures.contentEncodingUnknown, 'Pack it with gzip, or not at all.'],
+  [httpFailures.bodyTooBig(0), 'Send less, by links for example; the operator may raise http.body_size_max.'],
+  [httpFailures.malformedPath, 'Write what is no letter or digit as %XX, of UTF-8.'],
+  [failures.nulByte, 'Encode what is not text in base64.'],
+  [failures.lineTooLong, 'Encode that part as quoted-printable or base64.'],
+  [failures.headerTooBig, 'Shorten or leave out some of its fields.'],
+  [failures.headerMalformed, 'Begin with lines of "Name: value", then an empty line, then the body.'],
+  [failures.tooManyHops, 'Take the Received fields out if it is sent for the first time.'],
+  [failures.fromMissing, 'Add a line "From: Name <local@domain>" to the header.'],
+  [failures.fromRepeated, 'Keep one of them.'],
+  [failures.fromMalformed, 'Write it as "From: Name <local@domain>".'],
   [failures.addressLiteral, 'Use an address with a domain.'],
   [failures.tenantShareFull, 'Wait until some of the tenant’s mail has been delivered.'],
   [

@@ -4,6 +4,8 @@ import { invariant } from '../../kernel/assert.ts'
 import { uuidBytes } from '../../kernel/ids.ts'
 import { failures, httpFailures } from '../../model/failures.ts'
 import { BadCursor, type MessageQuery, type MessageRecord, StoreUnavailable } from '../../ports/message-store.ts'
+import { readAddress } from './addresses.ts'
+import { pointerToken } from './json.ts'
 import { pageMessagesMax } from './limits.ts'
 import { Problem } from './problem.ts'
 import { type ListQuery, listQuery } from './schemas.ts'
@@ -26,18 +28,12 @@ export function createReaders(server: HttpServer): {
     email: async (request, reply) => json(reply, recordView(await findMessage(server, request))),
     status: async (request, reply) => json(reply, statusView(await findMessage(server, request))),
     list: async (request, reply) => {
-      const query = { ...(request.query as Record<string, unknown>) }
-      // RFC 3339 §5.6 with a "+" that the client forgot to escape.
-      for (const name of ['after', 'before']) {
-        const time = query[name]
-        if (typeof time === 'string') query[name] = time.replace(' ', '+')
-      }
-      try {
+      const query = parameters(request.query as Readonly<Record<string, unknown>>)
+      const question = aboutParameters(() => {
         checkQuery(query)
-      } catch (error) {
-        throw error instanceof Problem ? new Problem(httpFailures.parameterInvalid, error.details) : error
-      }
-      const page = await answered(store.list(tenantOf(request), messageQuery(query)))
+        return messageQuery(query)
+      })
+      const page = await answered(store.list(tenantOf(request), question))
       return json(reply, pageView(page))
     },
   }
@@ -69,14 +65,34 @@ async function answered<T>(question: Promise<T>): Promise<T> {
   }
 }
 
+/** What fails of a query is a parameter. */
+function aboutParameters<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw error instanceof Problem ? new Problem(httpFailures.parameterInvalid, error.details) : error
+  }
+}
+
+/** As the schema wants them: numbers as such, and with a "+" where the client forgot to escape it (RFC 3339 §5.6, RFC 5233). */
+function parameters(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const query = { ...given }
+  for (const [name, value] of Object.entries(query)) {
+    if (typeof value !== 'string') refuseParameter(name, 'is there more than once', 'Give it once.')
+    if (name === 'limit' && /^\d{1,10}$/.test(value)) query[name] = Number(value)
+    if (name === 'after' || name === 'before') query[name] = value.replace(' ', '+')
+    if ((name === 'recipient' || name === 'sender') && !/["<]/.test(value)) query[name] = value.replaceAll(' ', '+')
+  }
+  return query
+}
+
 function messageQuery(query: ListQuery): MessageQuery {
-  const { recipient, sender, status, tag, cursor, after, before } = query
-  const limit = query.limit === undefined ? pageDefault : Number(query.limit)
-  if (limit < 1) refuseParameter('limit', `is not from 1 to ${pageMessagesMax.value}`)
+  const { recipient, sender, status, tag, cursor, after, before, limit = pageDefault } = query
   return {
     limit: Math.min(limit, pageMessagesMax.value),
-    ...(recipient === undefined ? {} : { recipient }),
-    ...(sender === undefined ? {} : { sender }),
+    ...(recipient === undefined ? {} : { recipient: readAddress(recipient, '/recipient').address }),
+    // '' is the null sender, as which notices go out.
+    ...(sender === undefined ? {} : { sender: sender === '' ? '' : readAddress(sender, '/sender').address }),
     ...(status === undefined ? {} : { status }),
     ...(tag === undefined ? {} : { tag }),
     ...(cursor === undefined ? {} : { cursor }),
@@ -88,12 +104,16 @@ function messageQuery(query: ListQuery): MessageQuery {
 function timeOf(name: string, text: string): number {
   const isTime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/.test(text)
   const ms = isTime ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(ms)) refuseParameter(name, 'is not a time like 2026-11-22T10:00:00Z')
+  if (Number.isNaN(ms)) refuseParameter(name, 'is not a time with its offset', 'Write it like 2026-11-22T10:00:00Z.')
   return ms
 }
 
-function refuseParameter(name: string, problem: string): never {
-  throw new Problem(httpFailures.parameterInvalid, { pointer: `/${name}`, detail: `${name} ${problem}` })
+function refuseParameter(name: string, problem: string, cure: string): never {
+  throw new Problem(httpFailures.parameterInvalid, {
+    pointer: `/${pointerToken(name)}`,
+    detail: `${name.slice(0, 80)} ${problem}`,
+    cure,
+  })
 }
 
 function tenantOf({ caller }: FastifyRequest): string {

@@ -20,6 +20,7 @@ function refused(answer: Answer, status: number, code: string, pointer?: string)
   assert.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/)
   assert.deepEqual([answer.body['code'], answer.body['pointer']], [code, pointer], answer.text)
   for (const field of ['type', 'title', 'detail', 'cure']) assert.ok(answer.body[field], `${field} is there`)
+  assert.notEqual(answer.body['cure'], 'Correct the request.', `${answer.text}: what is to be corrected?`)
 }
 
 test('row 65: what is not JSON is 400, with its place', async (t) => {

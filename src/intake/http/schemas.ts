@@ -25,10 +25,10 @@ const time = (description: string) => Type.String({ format: 'date-time', descrip
 const maxLength = addressCharactersMax.value
 const address = Type.Union(
   [
-    Type.String({ minLength: 3, maxLength, description: '`ann@example.com` or `Ann Lee <ann@example.com>`.' }),
+    Type.String({ maxLength, description: '`ann@example.com` or `Ann Lee <ann@example.com>`.' }),
     Type.Object(
       {
-        email: Type.String({ minLength: 3, maxLength, description: '`local@domain`, without brackets.' }),
+        email: Type.String({ maxLength, description: '`local@domain`, without brackets.' }),
         name: optional(Type.String({ maxLength, description: 'Shown beside the address.' })),
       },
       exact,
@@ -51,6 +51,7 @@ const attachment = Type.Object(
     content_id: optional(Type.String({ description: 'What `cid:` in the HTML says, without angle brackets.' })),
     disposition: optional(
       Type.Enum(['attachment', 'inline'], {
+        type: 'string',
         description: 'Left out: `inline` with a `content_id`, otherwise `attachment`.',
       }),
     ),
@@ -78,6 +79,7 @@ const options = {
   ),
   class: optional(
     Type.Enum([...mailClasses], {
+      type: 'string',
       description:
         '`urgent` goes first (codes, alarms), `bulk` last. Left out: that of the stream, or `transactional`.',
     }),
@@ -150,6 +152,7 @@ export const accepted = Type.Object(
 )
 
 const status = Type.Enum([...recipientStatuses], {
+  type: 'string',
   description:
     '`queued`: not tried yet. `deferred`: put off by the receiver, tried again. `delivered`, `bounced`, `expired`, `suppressed`: over. That of a message is the first of queued, deferred, bounced, expired, delivered, suppressed which a recipient has.',
 })
@@ -170,8 +173,8 @@ const attempt = Type.Object(
   {
     number: Type.Integer({ description: 'Counts from 1.' }),
     started_at: time(''),
-    outcome: Type.Enum([...outcomeKinds]),
-    stage: Type.Enum([...dialogueStages], { description: 'How far the conversation came.' }),
+    outcome: Type.Enum([...outcomeKinds], { type: 'string' }),
+    stage: Type.Enum([...dialogueStages], { type: 'string', description: 'How far the conversation came.' }),
     smtp_code: Type.Union([Type.Integer(), Type.Null()]),
     enhanced_code: Type.Union([Type.String(), Type.Null()]),
     reply: Type.String(),
@@ -198,11 +201,11 @@ const messageFields = {
 }
 
 const origin = {
-  via: Type.Enum(['smtp', 'http']),
+  via: Type.Enum(['smtp', 'http'], { type: 'string' }),
   client: Type.String({ description: 'Where it came from.' }),
   expires_at: Type.Union([time(''), Type.Null()], { description: 'Null: as the server is configured.' }),
   content_bytes: Type.Integer(),
-  class: Type.Enum([...mailClasses]),
+  class: Type.Enum([...mailClasses], { type: 'string' }),
   stream: Type.Union([Type.String(), Type.Null()]),
   campaign: Type.Union([Type.String(), Type.Null()]),
   tags: Type.Array(Type.String()),
@@ -254,20 +257,21 @@ export const emailPage = Type.Object(
 export const listQuery = Type.Object(
   {
     recipient: optional(Type.String({ description: 'One of its recipients, without regard to case.' })),
-    sender: optional(Type.String({ description: 'Address of the From field or the return path.' })),
+    sender: optional(Type.String({ description: 'Address of the From field or the return path. Empty: notices.' })),
     status: optional(status),
     tag: optional(Type.String({ description: 'One of its tags.' })),
     after: optional(time('Accepted at this time or later (RFC 3339).')),
     before: optional(time('Accepted before this time (RFC 3339).')),
-    limit: optional(
-      Type.String({ pattern: '^[0-9]{1,10}$', description: 'Messages on a page, 1 to 100. More is taken for 100.' }),
-    ),
+    limit: optional(Type.Integer({ minimum: 1, description: 'Messages on a page, 1 to 100. More is taken for 100.' })),
     cursor: optional(Type.String({ description: '`next_cursor` of the page before.' })),
   },
   exact,
 )
 
-const problemItem = Type.Object({ pointer: Type.String(), code: Type.String(), detail: Type.String() }, exact)
+const problemItem = Type.Object(
+  { pointer: Type.String(), code: Type.String(), detail: Type.String(), cure: optional(Type.String()) },
+  exact,
+)
 
 export const problem = Type.Object(
   {
@@ -290,7 +294,7 @@ export const root = Type.Object(
 export const openapi = Type.Object({ openapi: Type.String() }, { title: 'OpenapiDocument' })
 export const health = Type.Object({ status: Type.String() }, { ...exact, title: 'Health' })
 export const readiness = Type.Object(
-  { status: Type.Enum(['ready', 'not_ready']), reasons: Type.Array(Type.String()) },
+  { status: Type.Enum(['ready', 'not_ready'], { type: 'string' }), reasons: Type.Array(Type.String()) },
   { ...exact, title: 'Readiness' },
 )
 

@@ -26,7 +26,15 @@ const reserved: ReadonlySet<string> = new Set([
   'received-spf',
   'return-path',
 ])
-const reservedBeginnings = ['arc-', 'content-', 'resent-', 'x-posthaste-']
+const reservedBeginnings: readonly (readonly [string, string])[] = [
+  ['arc-', writtenByUs],
+  ['content-', writtenByUs],
+  ['resent-', writtenByUs],
+  [
+    'x-posthaste-',
+    'Give it as class, stream, campaign, tags, metadata or expires_in, or as the header Idempotency-Key of the request.',
+  ],
+]
 
 /** Of these there is one at most, and they hold addresses, URLs or words of a protocol (RFC 5322 §3.6.4, 2369 §2, 2919, 3834, 8058). */
 const structured: ReadonlySet<string> = new Set([
@@ -58,10 +66,9 @@ export function createHeaderRules(): HeaderRules {
       const lower = name.toLowerCase()
       const cure =
         ownPlace.get(lower) ??
-        (reserved.has(lower) || reservedBeginnings.some((beginning) => lower.startsWith(beginning))
-          ? writtenByUs
-          : null)
-      if (cure !== null) throw new MimeProblem('header_reserved', pointer, `${name} cannot be given as a header`, cure)
+        (reserved.has(lower) ? writtenByUs : reservedBeginnings.find(([beginning]) => lower.startsWith(beginning))?.[1])
+      if (cure !== undefined)
+        throw new MimeProblem('header_reserved', pointer, `${name} cannot be given as a header`, cure)
       if (!structured.has(lower)) return false
       if (seen.has(lower))
         throw new MimeProblem(
