@@ -15,8 +15,8 @@
  *   7. By HTTP, what one reader would take for another value than the next is refused (http/json.ts), and a claim to an idempotency key is
  *      given back whatever becomes of its request.
  *
- *   listener ── doors ── connection ── session ── commands ── message ── content
- *   ports       limits   socket, TLS   states     one each    envelope   bytes
+ *   listener ── doors ── connection ── session ── commands ── receiving ── message ── content ── handover
+ *   ports       limits   socket, TLS   states     one each    DATA, BDAT   envelope   bytes      claim, commit, answer
  *
  *   http/listener ── app ── callers ── send ── body, json, validate ── written-email or raw-email ── hand-over
  *   ports            routes  keys      read    bytes to values          values to a draft             draft to the spool

@@ -12,24 +12,25 @@
  *                      v
  *                    closed
  *
- * Replies are gathered and written once per chunk of input. Input that arrives while a commit, a TLS handshake, the spool or the
- * peer's own slowness is waited for is held, in order, and is bounded by pausing the socket. An idle session holds itself, its socket and
- * nothing else: no buffer, no timer.
+ *   receiving   content after DATA and BDAT            replies   gathered, and written once per chunk of input
+ *   handover    the message between client and spool   pace      how long the client is waited for
+ *
+ * Input that arrives while a commit, a TLS handshake, the spool or the peer's own slowness is waited for is held, in order, and is bounded
+ * by pausing the socket. An idle session holds itself, its socket and nothing else: no buffer, no timer.
  */
-import { secondMs } from '../../kernel/units.ts'
 import { type Failure, failures } from '../../model/failures.ts'
-import type { Client, ClientStream } from '../../ports/clients.ts'
-import { isQuotaRefusal } from '../../ports/quotas.ts'
+import type { Client } from '../../ports/clients.ts'
 import { commandArguments, commandVerb } from '../../standards/smtp-command.ts'
 import type { Peer } from '../peer.ts'
-import { protocolWord } from '../trace.ts'
 import { commands, foreignVerbs } from './commands.ts'
-import type { Mortal } from './deadlines.ts'
-import { handOver } from './handover.ts'
+import { Handover } from './handover.ts'
 import { HeldInput } from './held-input.ts'
-import { badCommandsMax, greetingDelayMs, oversizeFactorMax, repliesBytesMax, stuckSessionBytes } from './limits.ts'
+import { badCommandsMax, greetingDelayMs, repliesBytesMax } from './limits.ts'
 import { LineReader } from './line-reader.ts'
-import type { IncomingMessage, MessageOwner } from './message.ts'
+import type { IncomingMessage } from './message.ts'
+import { Pace } from './pace.ts'
+import { Receiving } from './receiving.ts'
+import { Replies } from './replies.ts'
 import type { IntakeStage, SmtpServer } from './server.ts'
 
 /** What the session asks of its connection. */
@@ -57,14 +58,13 @@ export interface LoginExchange {
 
 const tlsHandshakeRecord = 0x16
 
-export class Session implements MessageOwner, Mortal {
+export class Session {
   readonly server: SmtpServer
   readonly peer: Peer
   readonly link: Link
   /** STARTTLS can be had. */
   readonly tlsAvailable: boolean
   phase: Phase
-  dueMs: number
   secure = false
   hello = ''
   extended = false
@@ -73,22 +73,16 @@ export class Session implements MessageOwner, Mortal {
   authenticated = false
   loginFailures = 0
   message: IncomingMessage | null = null
-  #exchange: LoginExchange | null = null
-  #chunkBytesLeft = 0
-  #chunkLast = false
-  #chunkKept = false
-  #badCommands = 0
-  #greeted = false
-  #replies = ''
-  #sendFull = false
-  #spoolFull = false
-  #peerEnded = false
-  /** A whole command came since `dueMs` was set. */
-  #progress = false
-  /** Octets of content since then. */
-  #contentBytes = 0
+  readonly receiving: Receiving
+  readonly handover: Handover
+  readonly pace: Pace
+  readonly #replies: Replies
   readonly #lines = new LineReader()
   readonly #held: HeldInput
+  #exchange: LoginExchange | null = null
+  #badCommands = 0
+  #greeted = false
+  #peerEnded = false
 
   constructor(server: SmtpServer, peer: Peer, link: Link, tls: 'none' | 'offered' | 'implicit') {
     this.server = server
@@ -96,9 +90,11 @@ export class Session implements MessageOwner, Mortal {
     this.link = link
     this.tlsAvailable = tls === 'offered'
     this.phase = tls === 'implicit' ? 'tls' : 'greeting'
+    this.receiving = new Receiving(this)
+    this.handover = new Handover(this)
+    this.pace = new Pace(this)
+    this.#replies = new Replies(link, server.memory)
     this.#held = new HeldInput(link)
-    this.dueMs = server.clock.monotonicMs() + server.config.idleMsMax
-    server.deadlines.add(this)
     if (tls === 'implicit') link.startTls()
     else this.#greetSoon()
   }
@@ -110,6 +106,15 @@ export class Session implements MessageOwner, Mortal {
 
   get closed(): boolean {
     return this.phase === 'closed'
+  }
+
+  /** The client has done its part, and input waits until we have done ours. */
+  get waitsForUs(): boolean {
+    return this.phase === 'commit' || this.phase === 'tls' || this.handover.waitsForSpool
+  }
+
+  get #stalled(): boolean {
+    return this.waitsForUs || this.#replies.stuck
   }
 
   // Events from the connection.
@@ -124,17 +129,17 @@ export class Session implements MessageOwner, Mortal {
   secured(): void {
     if (this.closed) return
     this.secure = true
-    this.#endSendFull() // that was the socket underneath
+    this.#replies.unstick() // that was the socket underneath
     this.forget()
     this.phase = this.#greeted ? 'command' : 'greeting'
     if (!this.#greeted) this.#greetSoon()
-    this.#progress = true
+    this.pace.progress()
     this.#settle()
   }
 
   sendReady(): void {
-    this.#endSendFull()
-    this.#resume()
+    this.#replies.unstick()
+    this.resume()
   }
 
   /** The peer will send no more; what it has sent is still answered. */
@@ -148,8 +153,8 @@ export class Session implements MessageOwner, Mortal {
     this.phase = 'closed'
     this.reset()
     this.#held.clear()
-    this.#endSendFull()
-    this.server.deadlines.delete(this)
+    this.#replies.unstick()
+    this.pace.end()
   }
 
   /** The server is closing down (`server.draining`). */
@@ -157,95 +162,41 @@ export class Session implements MessageOwner, Mortal {
     this.#settle()
   }
 
-  // Events from the spool.
+  // Events from what was waited for.
 
-  spoolFull(): void {
-    this.#spoolFull = true
+  /** What was held may go on. */
+  resume(): void {
+    while (!this.#held.empty && !this.#stalled) {
+      const chunk = this.#held.shift() as Buffer
+      this.#held.putBack(chunk, this.#consume(chunk))
+    }
+    this.#settle()
+    if (!this.#stalled) this.#held.release()
   }
 
-  /** Asked for within the reading of content, which goes on by itself. */
-  spoolGone(): void {
-    this.#spoolFull = false
-  }
-
-  get tenant(): string {
-    return (this.client as Client).tenant
-  }
-
-  /** What was revoked since MAIL hands nothing over any more. */
-  get current(): boolean {
-    return this.server.clients.isCurrent(this.client as Client)
-  }
-
-  get credentialId(): string {
-    return (this.client as Client).credentialId ?? ''
-  }
-
-  maySendAs(address: string): boolean {
-    return this.server.clients.maySendAs(this.client as Client, address)
-  }
-
-  stream(name: string): ClientStream | null {
-    return this.server.clients.stream(this.client as Client, name)
-  }
-
-  spoolReady(): void {
-    this.#spoolFull = false
-    this.#resume()
-  }
-
-  settled(failure: Failure | null, message: IncomingMessage): void {
-    const { counters, store, quotas } = this.server
-    if (message.claim !== null) store?.release(message.claim)
-    if (failure !== null) quotas.giveBack(message.taken)
-    if (failure === null) {
-      counters.messages++
-      counters.recipients += message.recipients.length
-      counters.contentBytes += message.contentBytes
-    } else counters.messagesRefused++
-    if (!this.closed) this.#answer(failure, message.id)
-  }
-
-  // Events from the end of content (handover.ts).
-
-  /** Makes it durable, and `settled` follows; or says why it is not tried: others have used up the quota meanwhile. */
-  commit(message: IncomingMessage): Failure | null {
-    const { hostname, clock, quotas } = this.server
-    const taken = quotas.take(this.client as Client, message.recipients.length)
-    if (isQuotaRefusal(taken)) return taken.failure
-    message.taken = taken
-    const protocol = protocolWord(this, message.smtpUtf8)
-    const { address } = this.peer
-    message.commit({ hostname, hello: this.hello, address, protocol, timeMs: clock.nowMs() })
-    return null
-  }
-
-  /** It was accepted before, as that one. */
-  repeated(id: string): void {
-    this.#answer(null, id)
-  }
-
-  refused(failure: Failure): void {
-    this.server.counters.messagesRefused++
-    this.#answer(failure, '')
-  }
-
-  #answer(failure: Failure | null, id: string): void {
+  /** What became of the message: its failure, or the `id` that it was accepted as. */
+  answer(failure: Failure | null, id: string): void {
     this.phase = 'command'
     if (failure === null) {
       this.#badCommands = 0
       this.reply(`250 2.0.0 accepted as ${id}`)
     } else this.refuse(failure, 'content')
     this.reset()
-    this.#progress = true
-    this.#resume()
+    this.pace.progress()
+    this.resume()
+  }
+
+  timeOut(): void {
+    this.server.counters.timeouts++
+    if (this.#replies.stuck) this.drop()
+    else this.end(failures.timedOut, 'session')
   }
 
   // What commands are made of.
 
   /** One reply line: code, enhanced code and text. */
   reply(text: string): void {
-    this.#replies += `${text}\r\n`
+    this.#replies.add(text)
   }
 
   /** A refusal of the catalogue: answered, logged, and final when it is a 421 (RFC 5321 §3.8). */
@@ -284,7 +235,7 @@ export class Session implements MessageOwner, Mortal {
     this.message?.abort()
     this.message = null
     if (!this.authenticated) this.client = null
-    this.#spoolFull = false
+    this.handover.spoolGone()
   }
 
   /** The one way back to a session that knows nothing of its client (RFC 3207 §4.2). */
@@ -328,47 +279,16 @@ export class Session implements MessageOwner, Mortal {
     if (this.phase === 'auth') this.phase = 'command'
   }
 
-  startData(): void {
-    this.phase = 'data'
-    this.#contentBytes = 0
-    this.reply('354 end data with <CR><LF>.<CR><LF>')
-  }
-
-  /** `kept` is false for octets that are read only to stay in step: then the reply has been given. */
-  startChunk(bytes: number, last: boolean, kept: boolean): void {
-    if (this.closed) return
-    this.phase = 'chunk'
-    this.#contentBytes = 0
-    this.#chunkBytesLeft = bytes
-    this.#chunkLast = last
-    this.#chunkKept = kept
-    if (bytes === 0) this.#endOfChunk()
-  }
-
   // Input.
-
-  /** Something is waited for, and input with it. */
-  get #stalled(): boolean {
-    return this.phase === 'commit' || this.phase === 'tls' || this.#spoolFull || this.#sendFull
-  }
-
-  #resume(): void {
-    while (!this.#held.empty && !this.#stalled) {
-      const chunk = this.#held.shift() as Buffer
-      this.#held.putBack(chunk, this.#consume(chunk))
-    }
-    this.#settle()
-    if (!this.#stalled) this.#held.release()
-  }
 
   /** Returns how far it came. */
   #consume(chunk: Buffer): number {
     let at = 0
     while (at < chunk.length && !this.#stalled && !this.closed) {
-      if (this.phase === 'data') at = this.#takeData(chunk, at)
-      else if (this.phase === 'chunk') at = this.#takeChunk(chunk, at)
+      if (this.phase === 'data') at = this.receiving.data(chunk, at)
+      else if (this.phase === 'chunk') at = this.receiving.chunk(chunk, at)
       else at = this.#takeLine(chunk, at)
-      if (this.#replies.length >= repliesBytesMax.value) this.#flush()
+      if (this.#replies.bytes >= repliesBytesMax.value) this.#flush()
     }
     return this.closed ? chunk.length : at
   }
@@ -383,7 +303,7 @@ export class Session implements MessageOwner, Mortal {
     const verdict = this.#lines.read(chunk, from, login)
     const { next } = this.#lines
     if (verdict === 'incomplete') return next
-    this.#progress = true
+    this.pace.progress()
     if (verdict === 'line') this.#line(this.#lines.take(), next < chunk.length || !this.#held.empty)
     else if (verdict === 'endless') this.close()
     else {
@@ -411,63 +331,7 @@ export class Session implements MessageOwner, Mortal {
     this.end(failures.notInTurn, stage)
   }
 
-  #takeData(chunk: Buffer, from: number): number {
-    const message = this.message as IncomingMessage
-    const next = message.scan(chunk, from, chunk.length)
-    this.#contentBytes += next - from
-    if (message.ended) this.#endOfContent(message)
-    else this.#checkOversize(message)
-    return next
-  }
-
-  #takeChunk(chunk: Buffer, from: number): number {
-    const next = Math.min(chunk.length, from + this.#chunkBytesLeft)
-    this.#contentBytes += next - from
-    this.#chunkBytesLeft -= next - from
-    if (this.#chunkKept) {
-      const message = this.message as IncomingMessage
-      message.scan(chunk, from, next)
-      this.#checkOversize(message)
-    }
-    if (this.#chunkBytesLeft === 0 && !this.closed) this.#endOfChunk()
-    return next
-  }
-
-  #checkOversize(message: IncomingMessage): void {
-    const { messageBytesMax } = this.server.config
-    if (message.contentBytes <= oversizeFactorMax.value * messageBytesMax) return
-    this.server.counters.messagesRefused++
-    this.end(failures.messageTooBig(messageBytesMax), 'content')
-  }
-
-  #endOfChunk(): void {
-    this.phase = 'command'
-    if (!this.#chunkKept) return
-    const message = this.message as IncomingMessage
-    if (this.#chunkLast) return this.#endOfContent(message)
-    const complaint = message.complaint()
-    if (complaint === null) this.reply('250 2.0.0 chunk received')
-    else this.#refuseMessage(complaint)
-  }
-
-  #endOfContent(message: IncomingMessage): void {
-    this.#progress = true
-    const verdict = this.current ? message.verdict() : failures.authenticationRevoked
-    if (verdict !== null) return this.#refuseMessage(verdict)
-    this.phase = 'commit'
-    this.#spoolFull = false
-    const failure = handOver(this, message)
-    if (failure !== null) this.#refuseMessage(failure)
-  }
-
-  #refuseMessage(failure: Failure): void {
-    this.phase = 'command'
-    this.server.counters.messagesRefused++
-    this.refuse(failure, 'content')
-    this.reset()
-  }
-
-  // Time and the way out.
+  // The greeting, and what follows each event.
 
   #greetSoon(): void {
     this.server.clock.after(greetingDelayMs.value, () => this.link.whenRead(() => this.#greet()))
@@ -478,29 +342,12 @@ export class Session implements MessageOwner, Mortal {
     this.#greeted = true
     this.phase = 'command'
     this.reply(`220 ${this.server.hostname} ESMTP`)
-    this.#resume()
-  }
-
-  /** A whole command must come in time (RFC 5321 §4.5.3.2.7), content at the rate that the operator asks for. */
-  onDue(): void {
-    const { config, counters } = this.server
-    const content = this.phase === 'data' || this.phase === 'chunk'
-    const enough = content && this.#contentBytes * secondMs >= config.contentBytesPerSecondMin * config.idleMsMax
-    const ours = this.phase === 'commit' || this.phase === 'tls' || this.#spoolFull
-    if (ours || (enough && this.#contentBytes > 0)) {
-      this.#contentBytes = 0
-      this.#startTime()
-      return
-    }
-    counters.timeouts++
-    if (this.#sendFull) this.drop()
-    else this.end(failures.timedOut, 'session')
+    this.resume()
   }
 
   /** After each event: what may end now, and what there is to say. */
   #settle(): void {
-    if (this.#progress) this.#startTime()
-    this.#progress = false
+    this.pace.afterEvent()
     if (!this.closed && !this.#stalled && this.#held.empty) {
       const { draining } = failures
       if (this.server.draining && this.message === null && this.phase !== 'chunk') {
@@ -517,27 +364,11 @@ export class Session implements MessageOwner, Mortal {
   }
 
   #flush(): void {
-    if (this.#replies === '') return
-    const replies = this.#replies
-    this.#replies = ''
-    if (!this.link.send(replies) && !this.#sendFull && !this.closed) this.#startSendFull()
-  }
-
-  /** The peer does not fetch its replies. It is waited for, unless too many are. */
-  #startSendFull(): void {
-    this.#sendFull = this.server.memory.reserve(stuckSessionBytes.value)
-    if (this.#sendFull) return
-    const { code, smtp, say } = failures.tooManyConnections
-    this.#log(code, `${smtp} ${say}`, 'session')
-    this.drop()
-  }
-
-  #endSendFull(): void {
-    if (this.#sendFull) this.server.memory.release(stuckSessionBytes.value)
-    this.#sendFull = false
-  }
-
-  #startTime(): void {
-    this.dueMs = this.server.clock.monotonicMs() + this.server.config.idleMsMax
+    if (this.closed) this.#replies.send()
+    else if (!this.#replies.flush()) {
+      const { code, smtp, say } = failures.tooManyConnections
+      this.#log(code, `${smtp} ${say}`, 'session')
+      this.drop()
+    }
   }
 }

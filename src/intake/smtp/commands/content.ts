@@ -10,8 +10,8 @@ export function data(session: Session, args: string): void {
   if (message === null) return session.bad('503 5.5.1 send MAIL first')
   if (message.begun) return session.bad('503 5.5.1 the content has begun with BDAT') // RFC 3030 §2
   if (message.recipients.length === 0) return session.bad('554 5.5.1 no valid recipients')
-  const failure = message.begin(session.server.submissions, true, session)
-  if (failure === null) return session.startData()
+  const failure = message.begin(session.server.submissions, true, session.handover)
+  if (failure === null) return session.receiving.startData()
   session.refuse(failure, 'content')
   session.reset()
 }
@@ -26,7 +26,7 @@ export function bdat(session: Session, args: string): void {
   if (chunkBytes > oversizeFactorMax.value * messageBytesMax)
     return session.end(failures.messageTooBig(messageBytesMax), 'content')
   const kept = problem === null ? accepted(session) : malformed(session, `${problem.smtp} ${problem.problem}`)
-  if (chunkBytes >= 0) session.startChunk(chunkBytes, last, kept)
+  if (chunkBytes >= 0) session.receiving.startChunk(chunkBytes, last, kept)
 }
 
 /** RFC 3030 §2: after an error the message is lost, and what follows of it is refused. */
@@ -43,7 +43,7 @@ function accepted(session: Session): boolean {
   else if (message.recipients.length === 0) session.bad('554 5.5.1 no valid recipients')
   else if (++message.chunks > chunksPerMessageMax.value) session.end(failures.tooManyChunks, 'content')
   else {
-    const failure = message.begun ? null : message.begin(session.server.submissions, false, session)
+    const failure = message.begun ? null : message.begin(session.server.submissions, false, session.handover)
     if (failure === null) return true
     session.refuse(failure, 'content')
     session.reset()
