@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { headOf, outcomeOf, StoreRig } from '../../test/support/store-rig.ts'
 import { PosthasteError } from '../kernel/errors.ts'
-import { MiB } from '../kernel/units.ts'
+import { dayMs, MiB } from '../kernel/units.ts'
 import { noFacts } from '../model/submission.ts'
 import { DayFile } from './day-file.ts'
 import {
   attemptsKeptMax,
   cacheBytesMax,
+  clockAheadMsMax,
+  clockDoubtMsMin,
   damagedKeptMax,
   filesOpenMax,
   lockWaitMsMax,
@@ -183,4 +185,74 @@ test('limit store.size_max: days that take as much stay, for one octet more the 
   }
   assert.equal(rig.table.figures().days, 2)
   assert.match(rig.problems[0] ?? '', /2026-07-01.*store\.size_max/)
+})
+
+const longAheadMs = 25 * 365 * dayMs
+
+/** A store with a message on each of five days, opened by a clock that is ahead. */
+function rigAhead(t: TestContext, byMs: number): { rig: StoreRig; first: string } {
+  const rig = new StoreRig(t, { retentionDays: 3 })
+  let first = ''
+  for (let day = 1; day <= 5; day++) {
+    const id = rig.accept(64 * day)
+    if (day === 1) first = id
+    if (day < 5) rig.nextDay()
+  }
+  rig.clock.jumpWall(byMs)
+  rig.reopen()
+  return { rig, first }
+}
+
+test('limit store.clock-ahead: a clock that is a week beyond the newest day is believed, one that is more drops nothing', (t) => {
+  for (const [aheadMs, days] of [
+    [clockAheadMsMax.value - 1, 0],
+    [clockAheadMsMax.value, 0],
+    [clockAheadMsMax.value + 1, 4],
+  ] as const) {
+    const { rig } = rigAhead(t, aheadMs)
+    // As the newest day tells, the first one has had its three days.
+    assert.equal(rig.table.prune().length, 5 - days)
+    assert.equal(rig.table.figures().days, days)
+    assert.equal(rig.problems.length, days === 0 ? 0 : 1)
+  }
+})
+
+test('limit store.clock-doubt: what a clock has said for twenty hours is believed', (t) => {
+  const { rig } = rigAhead(t, longAheadMs)
+  const dropped: number[] = []
+  const told: number[] = []
+  for (const afterMs of [0, clockDoubtMsMin.value - 1, 1, 1]) {
+    rig.clock.advance(afterMs)
+    dropped.push(rig.table.prune().length)
+    told.push(rig.problems.length)
+  }
+  // Time has passed, so one day more is old in any case.
+  assert.deepEqual(dropped, [1, 1, 3, 0])
+  assert.deepEqual(told, [1, 1, 1, 1])
+  assert.match(rig.problems[0] ?? '', /clock says 2051-.*store\.retention/)
+})
+
+test('a clock that is put right again has cost nothing, whatever was accepted under it and however often the store was opened', (t) => {
+  const { rig, first } = rigAhead(t, longAheadMs)
+  rig.accept(64 * 10)
+  rig.table.prune()
+  rig.reopen()
+  rig.accept(64 * 11)
+  rig.clock.advance(dayMs / 4)
+  rig.table.prune()
+  assert.equal(rig.table.find('acme', first), null, 'it was old by any clock')
+  assert.equal(rig.table.figures().days, 5)
+  rig.clock.jumpWall(-longAheadMs)
+  assert.deepEqual(rig.table.prune(), [])
+  rig.nextDay()
+  assert.deepEqual(rig.table.prune(), ['2026-07-02'])
+})
+
+test('a clock that jumps while the store is open is doubted too', (t) => {
+  const { rig } = rigAhead(t, 0)
+  rig.table.prune()
+  rig.clock.jumpWall(longAheadMs)
+  assert.deepEqual(rig.table.prune(), [])
+  rig.clock.advance(clockDoubtMsMin.value)
+  assert.equal(rig.table.prune().length, 4)
 })

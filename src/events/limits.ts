@@ -1,6 +1,6 @@
 /** Bounds of the message store. How long and how much is kept are options: `store.retention`, `store.size_max`. */
 import { limit } from '../kernel/limits.ts'
-import { dayMs, MiB, secondMs } from '../kernel/units.ts'
+import { dayMs, hourMs, MiB, secondMs } from '../kernel/units.ts'
 
 const owner = 'events'
 
@@ -128,6 +128,24 @@ export const lockWaitMsMax = limit({
   owner,
   why: 'A process or thread that is being replaced needs a moment to close its files; nothing else may hold them.',
   breach: 'store_in_use',
+})
+
+export const clockAheadMsMax = limit({
+  name: 'store.clock-ahead',
+  value: 7 * dayMs,
+  unit: 'ms',
+  owner,
+  why: 'Beyond the newest day of the store and the time that has passed: a week without mail is nothing strange, and a clock that errs by less makes a week of the oldest days old too early.',
+  breach: 'what is old by the clock alone is kept for a while (store.clock-doubt), with a line in the log',
+})
+
+export const clockDoubtMsMin = limit({
+  name: 'store.clock-doubt',
+  value: 20 * hourMs,
+  unit: 'ms',
+  owner,
+  why: 'Time for a time server or an operator to put a clock right that is far ahead; less than a day, so that an engine that is started anew every night gets there.',
+  breach: 'it is believed: the engine has stood still for so long',
 })
 
 export const tallyKeptMsMax = limit({

@@ -5,14 +5,15 @@ import type { Clock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { uuidBytes } from '../kernel/ids.ts'
 import type { Random } from '../kernel/random.ts'
-import { formatBytes } from '../kernel/units.ts'
+import { formatBytes, formatDuration } from '../kernel/units.ts'
 import type { SubmissionFacts } from '../model/submission.ts'
 import { BadCursor, type MessagePage, type MessageQuery, type MessageRecord } from '../ports/message-store.ts'
+import { BelievedTime } from './believed-time.ts'
 import { Catalogue } from './catalogue.ts'
 import { Cursors } from './cursor.ts'
 import { forgetOldDamage, setAside } from './damage.ts'
 import { DayFiles, dayName, dayOf } from './day-files.ts'
-import { keyMsMax } from './limits.ts'
+import { clockDoubtMsMin, keyMsMax } from './limits.ts'
 import type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
 import { listMessages } from './search.ts'
 import type { Day } from './spans.ts'
@@ -92,6 +93,8 @@ class MessageStoreTable implements MessageTable {
   readonly #catalogue: Catalogue
   readonly #files: DayFiles
   readonly #cursors: Cursors
+  readonly #believed: BelievedTime
+  #doubted = false
   #outcomesIgnored = 0
   #failure: unknown = null
 
@@ -101,6 +104,7 @@ class MessageStoreTable implements MessageTable {
     this.#files = files
     this.positions = catalogue.positions
     this.#cursors = new Cursors(catalogue.cursorSecret)
+    this.#believed = new BelievedTime(options.clock, files.days, (day) => files.factsOf(day)?.acceptedLastMs ?? 0)
   }
 
   submission(number: number, head: MessageHead, facts: SubmissionFacts): void {
@@ -180,10 +184,20 @@ class MessageStoreTable implements MessageTable {
 
   prune(): readonly string[] {
     const { clock, retentionDays, bytesMax, onProblem } = this.#options
-    const today = dayOf(clock.nowMs())
+    const saysMs = clock.nowMs()
+    const believedMs = this.#believed.nowMs()
+    const today = dayOf(saysMs)
     return this.#guarded(() => {
       const days = [...this.#files.days].reverse()
-      const old = days.filter((day) => day < today - retentionDays)
+      const oldest = dayOf(believedMs) - retentionDays
+      const old = days.filter((day) => day < oldest)
+      const doubted = days.some((day) => day >= oldest && day < today - retentionDays)
+      if (doubted && !this.#doubted) {
+        onProblem(
+          `The clock says ${dayName(today)}, far beyond the messages that are kept: look whether it is right. What store.retention makes old by it is dropped in ${formatDuration(clockDoubtMsMin.value)}, should it say the same then.`,
+        )
+      }
+      this.#doubted = doubted
       for (const day of old) this.#files.remove(day)
       const tooMany: Day[] = []
       let bytes = this.#bytes()
