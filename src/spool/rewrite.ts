@@ -1,13 +1,44 @@
 /** The end of recovery: what nothing proves to be on disk is written again, and comes out of the tail like anything else. */
 import { inLog } from '../model/submission.ts'
+import { mailLogNumber } from './files.ts'
 import { originBytes, recordTypes } from './layout.ts'
+import type { TailReader } from './reader.ts'
 import { readFacts, readSubmission, submissionBytes, writeSubmission } from './records.ts'
 import type { RecoveredRecord } from './recovery.ts'
-import { chunkSpan, type RecordPlace } from './scan.ts'
+import { chunkSpan, type RecordPlace, type ScannedLog } from './scan.ts'
 import type { LogWriter } from './writer.ts'
 
+/** All that is written again after a start, each log for itself. */
+export class Rewrites {
+  readonly #all: { readonly rewrite: Rewrite; readonly tail: TailReader | null }[] = []
+
+  /** @param tail passes the copies by: their submissions are in the queue already. Null: nobody reads along */
+  begin(writer: LogWriter, tail: TailReader | null, { recovery }: ScannedLog): void {
+    const rewrite = new Rewrite(writer, mailLogNumber(writer.channel.name) ?? 0, recovery.unproven)
+    tail?.pass(rewrite.endsAt)
+    this.#all.push({ rewrite, tail })
+  }
+
+  get done(): boolean {
+    return this.#all.every(({ rewrite }) => rewrite.done)
+  }
+
+  /** Where submissions stand now, by number; for each log. */
+  moved(): ReadonlyMap<number, RecordPlace>[] {
+    return this.#all.map(({ rewrite }) => rewrite.moved)
+  }
+
+  poll(): void {
+    for (const { rewrite, tail } of this.#all) {
+      if (rewrite.done) continue
+      rewrite.poll()
+      tail?.pass(rewrite.endsAt)
+    }
+  }
+}
+
 /** Writes unproven records again, as far as the window has room; the rest follows with the next poll. */
-export class Rewrite {
+class Rewrite {
   readonly #writer: LogWriter
   readonly #log: number
   readonly #todo: RecoveredRecord[]

@@ -24,16 +24,10 @@ export { Flusher } from './flusher.ts'
 export { fullTenants } from './shares.ts'
 export { takeSpoolLock } from './lock.ts'
 export type { Checksum } from './layout.ts'
-export {
-  type Arrival,
-  makeSpoolDirectories,
-  makeSpoolMemory,
-  openIntakeLog,
-  openSpool,
-  type RecoveryReport,
-  type Spool,
-  type SpoolOptions,
-} from './open.ts'
+export type { Arrival } from './arrivals.ts'
+export type { RecoveryReport } from './found.ts'
+export { openIntakeLog, openSpool, type Spool, type SpoolOptions } from './open.ts'
+export { makeSpoolDirectories, makeSpoolMemory } from './prepare.ts'
 export { intakeLogName, spoolRoot } from './files.ts'
 export {
   readFacts,
