@@ -1,29 +1,27 @@
 /**
  * A file that lines are put to the end of, by a disk that may be slow, full or gone, while nobody waits for it.
  *
- *   add ─▶ text ─▶ [ batch ][ batch ][ batch ]─▶ file       write, fdatasync, save where it ends, forget those batches; rotate
- *                   ▲ base   ▲ written        ▲ end
+ *   add ─▶ waiting lines ─▶ file          write, fdatasync, save where it ends, forget those lines; rotate
  *
- * A batch is kept until it is known to be on disk and its place was saved. After any failure everything from `base` on is written again, the same bytes to
- * the same place: Linux reports a failed write-back once and forgets it, so what was written before it may be lost although the next fdatasync succeeds.
- * Nothing is cut off, because others may read along.
+ * Lines are kept (waiting-lines.ts) until they are known to be on disk and their place was saved (file-end.ts). After any failure everything from there on is
+ * written again, the same bytes to the same place: Linux reports a failed write-back once and forgets it, so what was written before it may be lost although
+ * the next fdatasync succeeds. Nothing is cut off, because others may read along.
  *
  * One call to the disk at a time. What it does beside is told in rotated.ts.
  */
 import { join } from 'node:path'
 import { invariant, rethrowBug } from '../../kernel/assert.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
-import { KiB, minuteMs, secondMs } from '../../kernel/units.ts'
-import { checkedBytes, checkOf, type FileEnd, wholeLines } from './file-end.ts'
+import { minuteMs, secondMs } from '../../kernel/units.ts'
+import { type FileEnd, wholeLines, WrittenEnd } from './file-end.ts'
 import { type AccountingFile, type AccountingFiles, writeAll } from './files.ts'
 import { nextName } from './names.ts'
 import { Trouble } from './trouble.ts'
+import { WaitingLines } from './waiting-lines.ts'
 
 /** Lines wait so long for company. */
 const writeEveryMs = 100
 const syncEveryMs = 1 * secondMs
-/** A batch is closed when it has so many characters. */
-const batchCharacters = 256 * KiB
 const takeBackTries = 5
 /** Looks whether the time to rotate has come although nothing is written. */
 const lookEveryMs = 1 * minuteMs
@@ -55,11 +53,6 @@ export interface LineFileStart<Token> {
   readonly upTo: Token
 }
 
-interface Batch<Token> {
-  readonly bytes: Buffer
-  readonly upTo: Token
-}
-
 interface OpenFile {
   readonly handle: AccountingFile
   readonly inode: string
@@ -72,27 +65,18 @@ export class LineFile<Token> {
   #file: OpenFile | null = null
   /** A call to it has failed. */
   #inDoubt = false
-  #base: FileEnd
-  #endBytes: number
-  #tail: Buffer
-  #baseTail: Buffer
-  #text = ''
-  /** Those that are not known to be on disk; the first `#written` of them are in the file. */
-  #batches: Batch<Token>[] = []
-  #batchBytes = 0
-  #written = 0
+  readonly #end: WrittenEnd
+  readonly #waiting: WaitingLines<Token>
   #savedInode: string
   /** More is on disk than the state says. */
   #unsaved = false
   #takenBack = 0
-  #settledTo: Token
   #anew = false
   #working = false
   #timer: Timer | null = null
   #syncedMs: number
   #isIdle = true
   #adopt: boolean
-  #crowded = false
   #closing: (() => void) | null = null
   #closed = false
   bytesWritten = 0
@@ -100,14 +84,11 @@ export class LineFile<Token> {
 
   constructor(options: LineFileOptions<Token>, { end, tail, upTo }: LineFileStart<Token>) {
     this.#options = options
-    this.#settledTo = upTo
     this.#path = join(options.directory, `${options.base}.json`)
     this.trouble = new Trouble(this.#path, options.clock, options.onProblem)
-    this.#base = end
+    this.#end = new WrittenEnd(end, tail)
+    this.#waiting = new WaitingLines(options.waitingBytesMax, upTo, options.token)
     this.#savedInode = end.inode
-    this.#endBytes = end.bytes
-    this.#tail = tail
-    this.#baseTail = tail
     this.#adopt = options.adopt
     this.#syncedMs = options.clock.monotonicMs()
     this.#rearm()
@@ -115,11 +96,7 @@ export class LineFile<Token> {
 
   /** Whole lines; what belongs together comes together. */
   add(lines: string): void {
-    this.#text += lines
-    const isFull = this.#text.length >= batchCharacters
-    // At once, however long the disk takes: all of it together would hold up the thread.
-    if (isFull) this.#endBatch()
-    if (this.waitingBytes > this.#options.waitingBytesMax) this.#crowded = true
+    const isFull = this.#waiting.add(lines)
     if (this.#working) return
     if (isFull && this.trouble.retryMs === 0) this.#wake()
     else if (this.#isIdle) this.#rearm()
@@ -127,24 +104,23 @@ export class LineFile<Token> {
 
   /** Nothing is to be written, but there is more to be said of what was. */
   touch(): void {
-    this.#endBatch()
-    this.#batches.push({ bytes: Buffer.alloc(0), upTo: this.#options.token() })
+    this.#waiting.touch()
     if (!this.#working && this.#isIdle) this.#rearm()
   }
 
   /** Characters of the newest lines count as bytes. */
   get waitingBytes(): number {
-    return this.#text.length + this.#batchBytes
+    return this.#waiting.bytes
   }
 
   get crowded(): boolean {
-    return this.#crowded
+    return this.#waiting.crowded
   }
 
   /** What comes from now on goes to a new file; nothing waits. `upTo` is saved with it. */
   beginAnew(upTo: Token): void {
     invariant(this.waitingBytes === 0, 'a file is begun anew before there are lines')
-    this.#settledTo = upTo
+    this.#waiting.settledTo = upTo
     this.#anew = true
     this.#wake()
   }
@@ -201,14 +177,14 @@ export class LineFile<Token> {
     if (this.#closed) return
     this.#timer?.cancel()
     this.#isIdle = !this.#hasWork
-    const soonMs = this.#batches.length > this.#written ? 0 : writeEveryMs
+    const soonMs = this.#waiting.next === undefined ? writeEveryMs : 0
     const { retryMs } = this.trouble
     const delayMs = retryMs > 0 ? retryMs : this.#isIdle ? lookEveryMs : soonMs
     this.#timer = this.#options.clock.after(delayMs, () => this.#wake())
   }
 
   get #hasWork(): boolean {
-    return this.#text !== '' || this.#batches.length > 0 || this.#unsaved
+    return !this.#waiting.empty || this.#unsaved
   }
 
   // ── What ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,36 +192,25 @@ export class LineFile<Token> {
   async #step(): Promise<void> {
     if (this.#inDoubt) await this.#doubted()
     if (this.#anew) await this.#rotate()
-    if (this.#file !== null && this.#written === 0 && !(await this.#isInPlace(this.#file))) this.#leave()
+    if (this.#file !== null && this.#waiting.written === 0 && !(await this.#isInPlace(this.#file))) this.#leave()
     const file = this.#file ?? (await this.#begin())
-    this.#endBatch()
-    for (let batch = this.#batches[this.#written]; batch !== undefined; batch = this.#batches[this.#written]) {
+    this.#waiting.endBatch()
+    for (let batch = this.#waiting.next; batch !== undefined; batch = this.#waiting.next) {
       if (this.#closed) return
-      const { bytes } = batch
-      await writeAll(file.handle, bytes, this.#endBytes)
-      this.#endBytes += bytes.length
-      this.#tail = Buffer.concat([this.#tail, bytes.subarray(-checkedBytes)]).subarray(-checkedBytes)
-      this.#written += 1
+      await writeAll(file.handle, batch, this.#end.bytes)
+      this.#end.wrote(batch)
+      this.#waiting.wrote()
     }
-    if (this.#written > 0 && this.#mustSync()) await this.#sync(file)
+    if (this.#waiting.written > 0 && this.#mustSync()) await this.#sync(file)
     if (this.#unsaved) await this.#save()
-    if (this.#written === 0 && this.#mustRotate()) await this.#rotate()
-  }
-
-  /** Ends the batch that lines are put into. */
-  #endBatch(): void {
-    if (this.#text === '') return
-    const bytes = Buffer.from(this.#text)
-    this.#text = ''
-    this.#batches.push({ bytes, upTo: this.#options.token() })
-    this.#batchBytes += bytes.length
+    if (this.#waiting.written === 0 && this.#mustRotate()) await this.#rotate()
   }
 
   #mustSync(): boolean {
     const { clock, waitingBytesMax } = this.#options
     return (
       this.#closing !== null ||
-      this.#batchBytes > waitingBytesMax / 4 ||
+      this.#waiting.batchBytes > waitingBytesMax / 4 ||
       clock.monotonicMs() - this.#syncedMs >= syncEveryMs
     )
   }
@@ -255,7 +220,7 @@ export class LineFile<Token> {
     if (save !== null) await file.handle.sync()
     const there = await files.place(this.#path)
     if (there?.inode === file.inode) {
-      if (there.bytes < this.#endBytes) this.#emptied(there.bytes)
+      if (there.bytes < this.#end.bytes) this.#end.cutTo(there.bytes)
       return this.#settle(file)
     }
     // Somebody has renamed it: what was written is there. Or removed it: what was written since the last time is written again.
@@ -266,31 +231,17 @@ export class LineFile<Token> {
 
   /** Everything that was written is on disk. It is not taken back any more, because the state that says so may get there although saving it fails. */
   #settle(file: OpenFile): void {
-    this.#settledTo = this.#batches[this.#written - 1]?.upTo ?? this.#settledTo
-    this.#base = { ...this.#base, inode: file.inode, bytes: this.#endBytes, check: checkOf(this.#tail) }
-    this.#baseTail = this.#tail
-    for (const { bytes } of this.#batches.splice(0, this.#written)) {
-      this.#batchBytes -= bytes.length
-      this.bytesWritten += bytes.length
-    }
-    this.#written = 0
+    this.#end.synced(file.inode)
+    this.bytesWritten += this.#waiting.settle()
     this.#unsaved = true
     this.#syncedMs = this.#options.clock.monotonicMs()
-    if (!this.#crowded || this.waitingBytes > this.#options.waitingBytesMax / 2) return
-    this.#crowded = false
-    this.onRoom?.()
+    if (this.#waiting.roomAgain()) this.onRoom?.()
   }
 
   async #save(): Promise<void> {
-    await this.#options.save?.(this.#base, this.#settledTo)
-    this.#savedInode = this.#base.inode
+    await this.#options.save?.(this.#end.known, this.#waiting.settledTo)
+    this.#savedInode = this.#end.known.inode
     this.#unsaved = false
-  }
-
-  /** Somebody has cut the file: it goes on from there. */
-  #emptied(bytes: number): void {
-    this.#endBytes = bytes
-    this.#tail = Buffer.alloc(0)
   }
 
   /** Somebody may have renamed or removed it since the last line: what comes now is not for that file. */
@@ -327,20 +278,15 @@ export class LineFile<Token> {
 
   /** Everything that waits is written again, from where it was known to be on disk. */
   #rewind(bytes: number): void {
-    if (bytes < this.#base.bytes) {
-      this.#base = { ...this.#base, bytes }
-      this.#baseTail = Buffer.alloc(0)
-    }
-    this.#written = 0
-    this.#endBytes = this.#base.bytes
-    this.#tail = this.#baseTail
+    this.#waiting.rewind()
+    this.#end.rewind(bytes)
   }
 
   /** A disk that is gone for good does not give it back. */
   async #takeBack({ handle }: OpenFile): Promise<void> {
     this.#takenBack += 1
     try {
-      await handle.truncate(this.#base.bytes)
+      await handle.truncate(this.#end.known.bytes)
       await handle.sync()
     } catch (error) {
       if (this.#takenBack < takeBackTries) throw error
@@ -353,7 +299,7 @@ export class LineFile<Token> {
     const { files, directory, clock, save } = this.#options
     await files.makeDirectory(directory)
     let there = await files.place(this.#path)
-    const isKnown = there !== null && there.inode === this.#base.inode
+    const isKnown = there !== null && there.inode === this.#end.known.inode
     if (there !== null && !isKnown && !this.#adopt && there.bytes > 0) {
       // Not ours.
       await this.#moveAside()
@@ -365,8 +311,7 @@ export class LineFile<Token> {
       if (!isKnown) {
         const kept = this.#adopt ? await wholeLines(handle, bytes) : 0
         const beganAtMs = there === null || kept === 0 ? clock.nowMs() : there.modifiedMs
-        this.#base = { inode, bytes: kept, check: 0, beganAtMs }
-        this.#baseTail = Buffer.alloc(0)
+        this.#end.moveTo({ inode, bytes: kept, check: 0, beganAtMs })
       }
       this.#rewind(bytes)
       // From the beginning a start must find it, even if somebody renames it at once.
@@ -389,12 +334,13 @@ export class LineFile<Token> {
   #mustRotate(): boolean {
     const { clock, rotateBytes, rotateMs } = this.#options
     const period = (ms: number): number => Math.floor(ms / rotateMs)
-    return this.#endBytes >= rotateBytes || (this.#endBytes > 0 && period(clock.nowMs()) > period(this.#base.beganAtMs))
+    const { bytes, known } = this.#end
+    return bytes >= rotateBytes || (bytes > 0 && period(clock.nowMs()) > period(known.beganAtMs))
   }
 
   /** Everything that was written is on disk, and its end was saved. */
   async #rotate(): Promise<void> {
-    if (this.#endBytes > 0) await this.#moveAside()
+    if (this.#end.bytes > 0) await this.#moveAside()
     this.#leave()
     await this.#begin()
     this.#anew = false
