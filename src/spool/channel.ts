@@ -56,13 +56,20 @@ const states: readonly ChannelState[] = ['ok', 'full', 'broken']
 /** What is handed to another thread: structured-cloneable. */
 export interface ChannelMemory {
   readonly name: string
+  /** False: of an intake thread that there is no more. It is read and emptied, and its files go. */
+  readonly filled: boolean
   readonly segmentBytes: number
   readonly windowBytes: number
   readonly control: SharedArrayBuffer
   readonly window: SharedArrayBuffer
 }
 
-export function makeChannelMemory(name: string, segmentBytes: number, windowBytes: number): ChannelMemory {
+export function makeChannelMemory(
+  name: string,
+  segmentBytes: number,
+  windowBytes: number,
+  filled = true,
+): ChannelMemory {
   invariant(
     segmentBytes % windowBytes === 0 || windowBytes % segmentBytes === 0,
     'window and segment must divide each other',
@@ -70,11 +77,12 @@ export function makeChannelMemory(name: string, segmentBytes: number, windowByte
   const control = new SharedArrayBuffer(
     words.count * 8 + flags.count * 4 + (segmentRingMax.value * segmentFields + freeRingMax.value) * 8,
   )
-  return { name, segmentBytes, windowBytes, control, window: new SharedArrayBuffer(windowBytes) }
+  return { name, filled, segmentBytes, windowBytes, control, window: new SharedArrayBuffer(windowBytes) }
 }
 
 export class Channel {
   readonly name: string
+  readonly filled: boolean
   readonly segmentBytes: number
   readonly windowBytes: number
   readonly window: Buffer
@@ -88,6 +96,7 @@ export class Channel {
 
   constructor(memory: ChannelMemory) {
     this.name = memory.name
+    this.filled = memory.filled
     this.segmentBytes = memory.segmentBytes
     this.windowBytes = memory.windowBytes
     this.window = Buffer.from(memory.window)

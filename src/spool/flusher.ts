@@ -169,12 +169,15 @@ export class Flusher {
     return true
   }
 
-  /** What a burst has left behind is given back to the file system. True when a file was removed. */
+  /** What a burst has left behind is given back to the file system, and all files of a log that nobody fills. True when a file was removed. */
   #removeExcess(): boolean {
     for (let segment = this.#channel.takeFree(); segment !== null; segment = this.#channel.takeFree())
       this.#free.push(segment)
-    if (this.#free.length <= recycledSegmentsMax.value) return false
+    const { filled } = this.#channel
+    if (this.#free.length <= (filled ? recycledSegmentsMax.value : 0)) return false
     this.#disk.remove(`${this.#directory}/${segmentFileName(this.#free.shift() as number)}`)
+    // The log may be filled again one day, from where it has stopped: nothing of before may come back by then.
+    if (!filled) this.#disk.syncDirectory(this.#directory)
     this.checkSpace()
     return true
   }

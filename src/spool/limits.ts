@@ -82,7 +82,7 @@ export const recycledSegmentsMax = limit({
   value: 4,
   unit: 'segments per log',
   owner,
-  why: 'Files of segments that nobody needs any more, kept for the next ones: 4 × 64 MiB = 256 MiB per log.',
+  why: 'Files of segments that nobody needs any more, kept for the next ones: 4 × 64 MiB = 256 MiB per log. None of a log whose intake thread there is no more.',
   breach: 'the file is removed',
 })
 

@@ -27,10 +27,11 @@ export function makeSpoolMemory(
   const outcomeBytes = Math.min(segmentBytes, 16 * MiB)
   const names = new Set([stragglerLog])
   for (let log = 0; log < intakeLogs; log++) names.add(intakeLogName(log))
+  const filled = new Set(names)
   for (const log of mailLogs(disk)) names.add(mailLogName(log))
   const channels = [
     makeChannelMemory(outcomeLog, outcomeBytes, outcomeBytes % windowBytes === 0 ? windowBytes : outcomeBytes),
-    ...[...names].map((name) => makeChannelMemory(name, segmentBytes, windowBytes)),
+    ...[...names].map((name) => makeChannelMemory(name, segmentBytes, windowBytes, filled.has(name))),
   ]
   for (const memory of channels) {
     const channel = new Channel(memory)
