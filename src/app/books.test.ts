@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { headFor, openRig, smallSpool, type SpoolRig } from '../../test/support/spool-rig.ts'
-import { type MessageTable, Tally } from '../events/events.ts'
+import { type MessageTable, ownDisk, Tally } from '../events/events.ts'
 import type { NoticeKind } from '../feedback/feedback.ts'
 import { dayMs, secondMs } from '../kernel/units.ts'
 import type { LogMarks } from '../model/log-mark.ts'
@@ -32,6 +33,7 @@ const emptyStore = (positions: LogMarks): MessageTable =>
     outcome() {},
     commit() {},
     sync() {},
+    syncElsewhere: async () => true,
     prune: () => [],
     close() {},
   }) as Partial<MessageTable> as MessageTable
@@ -49,6 +51,7 @@ function booksOf(t: TestContext, rig: SpoolRig, tallyPositions: LogMarks): { boo
     clock: rig.clock,
     log: () => {},
     openTally: () => openTally(directory),
+    storeDisk: ownDisk,
     openStore: () => emptyStore(new Map()),
     heads: new Heads(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes)),
     take: (_, act) => act(),
@@ -66,7 +69,7 @@ test('a tally of another spool is set aside although the store beside it has rea
   books.finish(0, new Map())
 })
 
-test('what was read is committed after a second, and the logs are held for whoever is further behind', (t) => {
+test('what was read is committed after a second, and the logs are held for whoever is further behind', async (t) => {
   const rig = openRig({ followed: true })
   rig.settle()
   const { books } = booksOf(t, rig, new Map())
@@ -80,6 +83,8 @@ test('what was read is committed after a second, and the logs are held for whoev
     books.aim()
     while (!books.step(1_000));
     assert.equal(books.keep(0, elsewhere), i > 0, 'the first look comes at once')
+    assert.equal(books.told.get('intake-0') === books.read.get('intake-0'), false, 'not on disk yet')
+    await setImmediate()
     rig.clock.advance(secondMs)
   }
   const read = books.read.get('intake-0') ?? 0

@@ -1,13 +1,14 @@
 /**
  * What is kept of what the logs say, each record read once for all of it: the message store, and the tally. Both know when it comes again.
  *
- *   logs ─▶ follower ─▶ store   synced every few seconds, because that takes tens of milliseconds
- *                    └▶ tally   committed every second, because notices and quotas wait for it
+ *   logs ─▶ follower ─▶ store   committed every second, synced every few
+ *                    └▶ tally   both every second, because mail is let go when it is on disk
  *
- * The logs are held from where the one that is further behind must read them again.
+ * Nobody here waits for a disk: what must be on it is put there by another thread (store-disk.ts), one sync of each at a time. The logs are held from where
+ * the one that is further behind must read them again.
  */
 import { join } from 'node:path'
-import type { MessageTable, Tally } from '../events/events.ts'
+import type { MessageTable, StoreDisk, Tally } from '../events/events.ts'
 import type { NoticeKind } from '../feedback/feedback.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
@@ -20,7 +21,7 @@ import type { Heads } from './heads.ts'
 import { setAside } from './set-aside.ts'
 
 const storeSyncEveryMs = 10 * secondMs
-const tallyCommitEveryMs = secondMs
+const commitEveryMs = secondMs
 const pruneEveryMs = 10 * minuteMs
 
 export interface BooksOptions {
@@ -33,6 +34,7 @@ export interface BooksOptions {
   /** Null when no store is kept. */
   readonly openStore: (() => MessageTable) | null
   readonly heads: Heads
+  readonly storeDisk: StoreDisk
   /** Calls back with the message in hand, so that a death over it is known. */
   readonly take: (number: number, act: () => void) => void
 }
@@ -47,16 +49,23 @@ export class Books {
   #tallyPositions: LogMarks = new Map()
   #caughtUp = false
   #storeDirty = false
+  #storeOpen = false
   #tallyDirty = false
+  /** Those that are under way. */
+  #storeSync: object | null = null
+  #tallySync: object | null = null
+  /** Of a sync, to be thrown where whoever drives this hears of it. */
+  #failure: unknown = null
   #syncedMs: number
-  #committedMs: number
+  #storeCommittedMs = 0
+  #tallyCommittedMs: number
   #prunedMs = 0
 
   constructor(options: BooksOptions) {
     this.#options = options
     this.#store = options.openStore?.() ?? null
     this.#tally = options.openTally()
-    this.#syncedMs = this.#committedMs = options.clock.monotonicMs()
+    this.#syncedMs = this.#tallyCommittedMs = options.clock.monotonicMs()
   }
 
   get store(): MessageTable | null {
@@ -134,7 +143,7 @@ export class Books {
     if (follower === null) return false
     const before = follower.bytesRead
     const done = follower.step(bytesMax)
-    if (follower.bytesRead !== before) this.#storeDirty = this.#tallyDirty = true
+    if (follower.bytesRead !== before) this.#storeDirty = this.#storeOpen = this.#tallyDirty = true
     if (done) this.#caughtUp = true
     return done
   }
@@ -156,35 +165,65 @@ export class Books {
 
   /** Now and then. True when the tally was committed. @param elsewhere what it keeps for others */
   keep(nowMs: number, elsewhere: () => LogMarks): boolean {
-    const { clock } = this.#options
-    const monotonicMs = clock.monotonicMs()
-    const commits = (this.#tallyDirty || this.#tally.waits) && monotonicMs - this.#committedMs >= tallyCommitEveryMs
-    if (commits) this.#commit(nowMs, elsewhere())
-    if (this.#storeDirty && monotonicMs - this.#syncedMs >= storeSyncEveryMs) this.#sync()
-    if (this.#store !== null && (monotonicMs - this.#prunedMs >= pruneEveryMs || this.#prunedMs === 0)) {
-      this.#prunedMs = monotonicMs
-      this.#store.prune()
-    }
+    if (this.#failure !== null) throw this.#failure
+    const monotonicMs = this.#options.clock.monotonicMs()
+    const commits =
+      (this.#tallyDirty || this.#tally.waits) &&
+      this.#tallySync === null &&
+      monotonicMs - this.#tallyCommittedMs >= commitEveryMs
+    if (commits) this.#commitTally(nowMs, elsewhere())
+    if (this.#store !== null) this.#keepStore(this.#store, monotonicMs)
     return commits
   }
 
-  #commit(nowMs: number, elsewhere: LogMarks): void {
+  #commitTally(nowMs: number, elsewhere: LogMarks): void {
     const positions = this.read
-    this.#tally.commit(new Map([...positions, ...elsewhere]), nowMs)
-    this.#tallyPositions = positions
-    this.#tallyDirty = false
-    this.#committedMs = this.#options.clock.monotonicMs()
+    this.#writeTally(positions, nowMs, elsewhere)
+    const sync = (this.#tallySync = {})
+    this.#tally.syncElsewhere(this.#options.storeDisk).then(
+      () => {
+        if (this.#tallySync !== sync) return
+        this.#tallySync = null
+        this.#tallyPositions = positions
+      },
+      (error: unknown) => (this.#failure = error),
+    )
   }
 
-  #sync(): void {
-    if (this.#store !== null && this.#follower !== null) {
-      const { positions } = this.#follower
-      this.#store.commit()
-      this.#store.sync(positions)
-      this.#storePositions = positions
+  #writeTally(positions: LogMarks, nowMs: number, elsewhere: LogMarks): void {
+    this.#tally.commit(new Map([...positions, ...elsewhere]), nowMs)
+    this.#tallyDirty = false
+    this.#tallyCommittedMs = this.#options.clock.monotonicMs()
+  }
+
+  #keepStore(store: MessageTable, monotonicMs: number): void {
+    const syncs = this.#storeDirty && this.#storeSync === null && monotonicMs - this.#syncedMs >= storeSyncEveryMs
+    const commits = syncs || (this.#storeOpen && monotonicMs - this.#storeCommittedMs >= commitEveryMs)
+    if (commits) {
+      store.commit()
+      this.#storeOpen = false
+      this.#storeCommittedMs = monotonicMs
     }
+    if (syncs) this.#syncStore(store, monotonicMs)
+    if (monotonicMs - this.#prunedMs >= pruneEveryMs || this.#prunedMs === 0) {
+      this.#prunedMs = monotonicMs
+      store.prune()
+    }
+  }
+
+  #syncStore(store: MessageTable, monotonicMs: number): void {
+    const positions = this.read
+    const sync = (this.#storeSync = {})
     this.#storeDirty = false
-    this.#syncedMs = this.#options.clock.monotonicMs()
+    this.#syncedMs = monotonicMs
+    store.syncElsewhere(positions).then(
+      (synced) => {
+        if (this.#storeSync !== sync) return
+        this.#storeSync = null
+        if (synced) this.#storePositions = positions
+      },
+      (error: unknown) => (this.#failure = error),
+    )
   }
 
   /** Nothing of the logs is needed here before these positions, should this thread begin anew. */
@@ -208,13 +247,26 @@ export class Books {
     if (follower === null) return
     follower.aim()
     while (!follower.step(stepBytes) && this.#options.clock.monotonicMs() < untilMs);
-    this.#commit(nowMs, elsewhere)
-    this.#sync()
+    this.#save(nowMs, elsewhere)
+  }
+
+  /** In this thread, which has nothing else to do any more. */
+  #save(nowMs: number, elsewhere: LogMarks): void {
+    const { storeDisk } = this.#options
+    storeDisk.finish()
+    if (storeDisk.failure !== null) throw storeDisk.failure
+    this.#storeSync = this.#tallySync = null
+    const positions = this.read
+    this.#writeTally(positions, nowMs, elsewhere)
+    this.#tally.sync()
+    this.#tallyPositions = positions
+    this.#store?.sync(positions)
+    this.#storePositions = positions
   }
 
   /** Closes the books. */
   finish(nowMs: number, elsewhere: LogMarks): void {
-    this.#commit(nowMs, elsewhere)
+    this.#save(nowMs, elsewhere)
     this.#store?.close()
     this.#tally.close()
     this.#follower = null

@@ -16,7 +16,7 @@ import { noTenants } from '../../test/support/no-tenants.ts'
 async function start(t: TestContext): Promise<{ supervisor: Supervisor; client: SmtpClient }> {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-drain-'))
   t.after(() => rmSync(directory, { recursive: true }))
-  const { config } = sandboxConfig(directory, { smtpPort: 0, managementPort: 0 })
+  const { config } = sandboxConfig(directory, { smtpPort: 0, httpPort: 0, managementPort: 0 })
   makeSpoolDirectories(openDisk(directory), 1)
   const supervisor = new Supervisor({
     ...noTenants(),

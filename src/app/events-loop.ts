@@ -4,8 +4,8 @@
  *
  *   question ─▶ waits ─▶ aim at what is on disk now ─▶ read up to there ─▶ answer
  *
- * So an answer knows everything that was on disk when its question came, and nothing that a crash could take back. What was read is committed and synced
- * every few seconds; until then a death of this thread or of the machine only means reading it again.
+ * So an answer knows everything that was on disk when its question came, and nothing that a crash could take back. What was read is committed now and then,
+ * and put on disk by a thread that waits for it (store-disk.ts); until then a death of this thread or of the machine only means reading it again.
  */
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
@@ -29,6 +29,7 @@ import { NoticeGate } from './notice-gate.ts'
 import { NoticeDesk } from './notice-desk.ts'
 import type { ServingThread } from './serve-main.ts'
 import { StoreClients } from './store-clients.ts'
+import { StoreDiskThread } from './store-disk.ts'
 import type { FromStore, StoreAnswer, StoreQuestion, ToStore } from './store-wire.ts'
 
 /** Between two looks at the logs when nobody asks: while there is something new each time, and otherwise. */
@@ -69,6 +70,7 @@ interface EventsLoopOptions {
 
 class EventsLoop {
   readonly #options: EventsLoopOptions
+  readonly #storeDisk = new StoreDiskThread()
   readonly #books: Books
   readonly #heads: Heads
   readonly #records: RecordReader
@@ -100,6 +102,7 @@ class EventsLoop {
       clock: systemClock,
       log,
       heads: this.#heads,
+      storeDisk: this.#storeDisk,
       openStore: config.store.enabled ? () => this.#openStore() : null,
       openTally: () => this.#openTally(),
       take: (number, act) => this.#take(number, act),
@@ -160,6 +163,7 @@ class EventsLoop {
     this.#drained = true
     this.#notices.stop()
     this.#books.finish(systemClock.nowMs(), this.#elsewhere())
+    this.#storeDisk.close()
   }
 
   #openStore(): ReturnType<typeof openMessageStore> {
@@ -172,6 +176,7 @@ class EventsLoop {
       retentionDays: store.retentionDays,
       bytesMax: store.bytesMax,
       onProblem: (problem) => this.#problem(problem),
+      disk: this.#storeDisk,
     })
   }
 
@@ -294,7 +299,7 @@ class EventsLoop {
     return this.#accounting.step()
   }
 
-  /** What the tally says is on disk, and may be acted upon. */
+  /** What the tally says outlives this process. Should the machine lose it, the logs say the same again, under the same ids. */
   #committed(): void {
     if (this.#books.caughtUp) this.#notices.look()
     const bounces = this.#books.tally.bounces(bouncesAtOnce)

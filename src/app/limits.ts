@@ -49,6 +49,15 @@ export const deliverThreadsMax = limit({
   breach: 'no more by themselves; `threads.deliver` takes up to 32',
 })
 
+export const storeDiskMsMax = limit({
+  name: 'app.store-disk',
+  value: 60 * secondMs,
+  unit: 'ms',
+  owner,
+  why: 'What is under way on the disk of the message store before a file of it is closed or moved: a sync takes a tenth of a second, on a disk that is stuck up to a minute.',
+  breach: 'store_failed: the events thread ends and is started again',
+})
+
 export const restartPauseMsMax = limit({
   name: 'app.restart-pause',
   value: 10 * secondMs,

@@ -13,7 +13,7 @@ import { Supervisor } from './supervisor.ts'
 
 test('what is revoked right after a disk has failed is revoked for the threads that are still there', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-supervisor-'))
-  const { config } = sandboxConfig(directory, { smtpPort: 0, managementPort: 0 })
+  const { config } = sandboxConfig(directory, { smtpPort: 0, httpPort: 0, managementPort: 0 })
   makeSpoolDirectories(openDisk(directory), 1)
   const taken: unknown[] = []
   const ignore = (): void => {}

@@ -17,7 +17,7 @@ import type {
 } from './exchange.ts'
 import { askMsMax } from './limits.ts'
 
-export type Role = 'scheduler' | 'intake' | 'deliver' | 'events' | 'log'
+export type Role = 'scheduler' | 'intake' | 'deliver' | 'events' | 'store-disk' | 'log'
 
 export interface ThreadOptions {
   readonly name: string

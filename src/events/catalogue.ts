@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Random } from '../kernel/random.ts'
 import { MiB } from '../kernel/units.ts'
 import { catalogueKind } from './schema.ts'
-import { aheadBytesAt, bytesAt, checkpoint, closeQuietly, openFile, run } from './sqlite.ts'
+import { aheadBytesAt, bytesAt, checkpoint, closeQuietly, openFile, run, syncAhead } from './sqlite.ts'
 
 /** A few pages for every sync: now and then they go into the file. */
 const aheadBytes = 1 * MiB
@@ -34,9 +34,10 @@ export class Catalogue {
   /** All logs are to be read from their beginning. */
   forgetPositions(): void {
     this.writePositions(new Map())
+    syncAhead(this.path)
   }
 
-  /** On disk when it returns. */
+  /** On disk after a sync. */
   writePositions(positions: ReadonlyMap<string, number>): void {
     run(this.path, () => {
       this.#database.exec('BEGIN IMMEDIATE; DELETE FROM positions')

@@ -10,7 +10,7 @@ import type { AttemptOutcome, MessageHead } from './message-table.ts'
 import { moreOf } from './more.ts'
 import { dayKind } from './schema.ts'
 import type { Day, Span } from './spans.ts'
-import { aheadBytesAt, checkpoint, closeQuietly, openFile, prepareAll, run } from './sqlite.ts'
+import { aheadBytesAt, checkpoint, closeQuietly, openFile, prepareAll, run, syncAhead } from './sqlite.ts'
 
 /** What is known of a day without looking into it. */
 export interface DayFacts {
@@ -44,8 +44,10 @@ export class DayFile {
   #open = false
   readonly #spansGrown = new Set<Span>()
   #factsGrown = false
-  /** Written to since it was made durable; a life before this one may have been. */
-  #ahead = true
+  /** Written to since it was synced; a life before this one may have been. */
+  #unsynced = true
+  /** Somebody read the file when it was to be emptied: from how many octets on it is tried again. */
+  #emptyFromBytes = 0
 
   constructor(path: string, day: Day) {
     this.day = day
@@ -193,23 +195,40 @@ export class DayFile {
       this.#write.commit.run()
     })
     this.#open = false
-    this.#ahead = true
+    this.#unsynced = true
     this.#spansGrown.clear()
     this.#factsGrown = false
-    if (aheadBytesAt(this.path) > walBytesMax.value) this.sync()
+    this.emptyAhead(walBytesMax.value)
   }
 
   /** Commits, and makes everything durable. */
   sync(): void {
     this.commit()
-    if (!this.#ahead) return
-    checkpoint(this.path, this.database)
-    this.#ahead = false
+    if (this.takeUnsynced()) syncAhead(this.path)
+  }
+
+  /** True when something was committed that nobody has synced; whoever asks does it now. */
+  takeUnsynced(): boolean {
+    const unsynced = this.#unsynced
+    this.#unsynced = false
+    return unsynced
+  }
+
+  get aheadBytes(): number {
+    return aheadBytesAt(this.path)
+  }
+
+  /** What is ahead goes into the file, where it is more than that; what somebody else has moved already costs little. */
+  emptyAhead(bytesMax: number): void {
+    const { aheadBytes } = this
+    if (aheadBytes <= Math.max(bytesMax, this.#emptyFromBytes)) return
+    this.#emptyFromBytes = checkpoint(this.path, this.database) ? 0 : aheadBytes + walBytesMax.value / 8
   }
 
   close(): void {
     try {
       this.sync()
+      checkpoint(this.path, this.database)
     } finally {
       closeQuietly(this.database)
     }

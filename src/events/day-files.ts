@@ -8,6 +8,7 @@ import { DayQueries } from './day-queries.ts'
 import { filesOpenMax } from './limits.ts'
 import { type Day, Spans } from './spans.ts'
 import { bytesAt, isDamage } from './sqlite.ts'
+import type { StoreDisk } from './store-disk.ts'
 
 interface OpenDay {
   readonly file: DayFile
@@ -22,6 +23,7 @@ interface DamagedDay {
 export class DayFiles {
   readonly spans = new Spans()
   readonly #directory: string
+  readonly #disk: StoreDisk
   /** Newest first. */
   #days: Day[]
   readonly #facts = new Map<Day, DayFacts>()
@@ -29,14 +31,18 @@ export class DayFiles {
   /** In order of their last use. */
   readonly #open = new Map<Day, OpenDay>()
 
-  private constructor(directory: string, days: Day[]) {
+  private constructor(directory: string, days: Day[], disk: StoreDisk) {
     this.#directory = directory
+    this.#disk = disk
     this.#days = days
   }
 
   /** Looks into every file. What is damaged should be set aside. Throws `store_newer` and the like, and has changed nothing then. */
-  static open(directory: string): { readonly files: DayFiles; readonly damaged: readonly DamagedDay[] } {
-    const files = new DayFiles(directory, daysIn(directory))
+  static open(
+    directory: string,
+    disk: StoreDisk,
+  ): { readonly files: DayFiles; readonly damaged: readonly DamagedDay[] } {
+    const files = new DayFiles(directory, daysIn(directory), disk)
     const damaged: DamagedDay[] = []
     try {
       for (const day of [...files.#days].reverse()) {
@@ -77,6 +83,7 @@ export class DayFiles {
   }
 
   #openDay(day: Day): OpenDay {
+    this.#disk.finish()
     for (const [oldest, { file }] of this.#open) {
       if (this.#open.size < filesOpenMax.value) break
       this.#lastUsed = oldest
@@ -112,14 +119,26 @@ export class DayFiles {
     }
   }
 
+  /** Those that are open now; others may be when the list is gone through. */
+  get opened(): readonly DayFile[] {
+    return [...this.#open.values()].map(({ file }) => file)
+  }
+
+  /** Where the next failure comes from. */
+  use({ day }: DayFile): void {
+    this.#lastUsed = day
+  }
+
   /** Closes what is open and saves nothing. */
   abandon(): void {
+    this.#disk.finish()
     for (const { file } of this.#open.values()) file.abandon()
     this.#open.clear()
   }
 
   /** Closes what is open, whatever becomes of it: the first failure is thrown at the end. */
   close(): void {
+    this.#disk.finish()
     const failures: unknown[] = []
     for (const { file } of this.#open.values()) {
       try {
@@ -134,12 +153,14 @@ export class DayFiles {
 
   /** Without trying to save anything. Returns the new path. */
   setAside(day: Day): string {
+    this.#disk.finish()
     const kept = setAside(this.#pathOf(day))
     this.#forget(day)
     return kept
   }
 
   remove(day: Day): void {
+    this.#disk.finish()
     removeFile(this.#pathOf(day))
     this.#forget(day)
   }

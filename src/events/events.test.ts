@@ -266,7 +266,7 @@ test('only the engine’s user reads the files', (t) => {
   rig.accept(64)
   rig.table.commit()
   const modes = ['', ...readdirSync(rig.directory)].map((name) => statSync(join(rig.directory, name)).mode & 0o777)
-  assert.deepEqual(modes, [0o700, 0o600, 0o600, 0o600, 0o600])
+  assert.deepEqual(modes, [0o700, 0o600, 0o600, 0o600, 0o600, 0o600])
 })
 
 test('the catalogue does not grow with every sync', (t) => {

@@ -9,7 +9,7 @@
  *   2. A record that comes again changes nothing. A recipient's attempts only grow, and nothing follows its end.
  *   3. The rows on disk are never older than the positions on disk: positions are written after everything before them was made durable.
  *   4. A message has one day file for life, and its number tells which; so one file is all that is dropped with a day.
- *   5. It is used by one thread, and nothing else opens its files.
+ *   5. It is used by one thread. Another one syncs its files and moves into them what was written ahead (store-disk.ts); nothing else opens them.
  *
  *   <directory>/catalogue.sqlite            positions of the logs
  *   <directory>/2026-07-01.sqlite (-wal)    messages accepted on that day, recipients, attempts
@@ -25,6 +25,7 @@ export { RefusalFile } from './accounting/refusals.ts'
 export { Claims, type ClaimsOptions, type HeldClaim } from './claims.ts'
 export * as eventsLimits from './limits.ts'
 export type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
+export { type DiskWork, diskWorks, ownDisk, type StoreDisk } from './store-disk.ts'
 export { openMessageStore, type StoreOptions } from './table.ts'
 export type { DueNotice } from './tally/due-notices.ts'
 export { type HardBounce, Tally, type TallyFigures, type TenantUsage } from './tally/tally.ts'

@@ -159,13 +159,13 @@ class Reader {
     this.read()
   }
 
-  /** Of the day files only what was moved out of the write-ahead log counts as durable: the rest is not synced by a commit. */
+  /** What is on disk now is all that a power cut leaves: later commits are not synced. Shared memory is nothing that it leaves. */
   #sync(): void {
     this.rig.table.sync(new Map([['log', this.#position]]))
     rmSync(this.#durable, { recursive: true, force: true })
     cpSync(this.rig.directory, this.#durable, { recursive: true })
     for (const name of readdirSync(this.#durable)) {
-      if (/^\d.*-wal$/.test(name)) rmSync(join(this.#durable, name))
+      if (name.endsWith('-shm')) rmSync(join(this.#durable, name))
     }
   }
 

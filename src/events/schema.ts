@@ -13,7 +13,7 @@ import type { FileKind } from './sqlite.ts'
 export const dayKind: FileKind = {
   what: 'day of the message store',
   version: 1,
-  synchronous: 'NORMAL',
+  locked: false,
   cacheBytes: cacheBytesMax.value,
   schema: `
     CREATE TABLE about (one INTEGER PRIMARY KEY CHECK (one = 1), messages INTEGER NOT NULL, acceptedFirstMs INTEGER NOT NULL, acceptedLastMs INTEGER NOT NULL, idFirst TEXT NOT NULL, idLast TEXT NOT NULL);
@@ -41,7 +41,7 @@ export const dayKind: FileKind = {
 export const catalogueKind: FileKind = {
   what: 'catalogue of the message store',
   version: 1,
-  synchronous: 'FULL',
+  locked: true,
   cacheBytes: 64 * 1024,
   schema: `
     CREATE TABLE positions (log TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;

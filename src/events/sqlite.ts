@@ -1,5 +1,8 @@
-/** SQLite as the day files and the catalogue use it: synchronous, in the one thread that keeps the message store, and locked for all others. */
-import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
+/**
+ * SQLite as the day files, the catalogue and the tally use it: synchronous, written by the one thread that keeps the message store. A commit is in the
+ * write-ahead log, and on disk after `syncAhead`; `checkpoint` moves it into the file itself. Other threads may do both for it.
+ */
+import { chmodSync, closeSync, fdatasyncSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { PosthasteError } from '../kernel/errors.ts'
 import { lockWaitMsMax } from './limits.ts'
@@ -10,7 +13,8 @@ export interface FileKind {
   readonly version: number
   /** Creates what version 0 lacks. */
   readonly schema: string
-  readonly synchronous: 'NORMAL' | 'FULL'
+  /** For all others; then nobody else can checkpoint it. */
+  readonly locked: boolean
   readonly cacheBytes: number
 }
 
@@ -45,9 +49,9 @@ function makePrivateFile(path: string): void {
   }
 }
 
-function prepare(path: string, database: DatabaseSync, { what, version, schema, synchronous, cacheBytes }: FileKind) {
+function prepare(path: string, database: DatabaseSync, { what, version, schema, locked, cacheBytes }: FileKind) {
   // Before the journal mode: a write-ahead log that only one opener uses needs no shared memory.
-  database.exec('PRAGMA locking_mode = EXCLUSIVE')
+  if (locked) database.exec('PRAGMA locking_mode = EXCLUSIVE')
   const found = numberOf(database, 'PRAGMA user_version')
   if (found > version) {
     throw new PosthasteError(
@@ -58,7 +62,8 @@ function prepare(path: string, database: DatabaseSync, { what, version, schema, 
     )
   }
   database.exec('PRAGMA journal_mode = WAL')
-  database.exec(`PRAGMA synchronous = ${synchronous}`)
+  // Commits are synced by `syncAhead`; what is left to SQLite is the order of what it writes around a checkpoint.
+  database.exec('PRAGMA synchronous = NORMAL')
   // SQLite forgets errors of the checkpoints that it makes by itself, and then the next one would seem to have succeeded.
   database.exec('PRAGMA wal_autocheckpoint = 0')
   database.exec(`PRAGMA cache_size = ${-Math.ceil(cacheBytes / 1024)}`)
@@ -66,20 +71,46 @@ function prepare(path: string, database: DatabaseSync, { what, version, schema, 
   database.exec(`BEGIN IMMEDIATE; ${schema}; PRAGMA user_version = ${version}; COMMIT`)
 }
 
-/** Moves what was written ahead into the file itself, and fsyncs both: what was committed before survives a power cut. */
-export function checkpoint(path: string, database: DatabaseSync): void {
+/**
+ * What was committed before survives a power cut. The write-ahead log has no locks on it, so a descriptor of it may be closed; one of the file itself may
+ * not, because that would let go what SQLite holds (https://sqlite.org/howtocorrupt.html, section 2.2).
+ */
+export function syncAhead(path: string): void {
+  run(path, () => {
+    if (aheadBytesAt(path) === 0) return
+    const ahead = openSync(aheadPath(path), 'r')
+    try {
+      fdatasyncSync(ahead)
+    } finally {
+      closeSync(ahead)
+    }
+  })
+}
+
+/** Moves what was written ahead into the file itself, fsyncs both and empties the write-ahead log. False when somebody reads it: later, then. */
+export function checkpoint(path: string, database: DatabaseSync): boolean {
   const row = run(path, () => database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get())
-  if (row?.['busy'] === 0 && row['log'] === row['checkpointed']) return
-  throw new PosthasteError(
-    'store_failed',
-    `${path} could not be written out: ${JSON.stringify(row)}`,
-    'Look for other programs that have the file open.',
-    { exitCode: 74 },
-  )
+  return row?.['busy'] === 0
+}
+
+/** The same as far as the one who writes does not go on meanwhile, by a connection of its own. */
+export function checkpointBeside(path: string): void {
+  run(path, () => {
+    // A file that is gone must not be made.
+    if (aheadBytesAt(path) === 0) return
+    const database = new DatabaseSync(path, { timeout: lockWaitMsMax.value })
+    try {
+      database.prepare('PRAGMA wal_checkpoint(PASSIVE)').get()
+    } finally {
+      database.close()
+    }
+  })
 }
 
 /** Written ahead of the file. */
-export const aheadBytesAt = (path: string): number => sizeOf(`${path}-wal`)
+export const aheadBytesAt = (path: string): number => sizeOf(aheadPath(path))
+
+const aheadPath = (path: string): string => `${path}-wal`
 
 export const bytesAt = (path: string): number => sizeOf(path) + aheadBytesAt(path)
 

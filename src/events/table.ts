@@ -12,12 +12,14 @@ import { BelievedTime } from './believed-time.ts'
 import { Catalogue } from './catalogue.ts'
 import { Cursors } from './cursor.ts'
 import { forgetOldDamage, setAside } from './damage.ts'
+import type { DayFile } from './day-file.ts'
 import { DayFiles, dayName, dayOf } from './day-files.ts'
-import { clockDoubtMsMin, keyMsMax } from './limits.ts'
+import { clockDoubtMsMin, keyMsMax, walBytesMax } from './limits.ts'
 import type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
 import { listMessages } from './search.ts'
 import type { Day } from './spans.ts'
-import { explained, isDamage } from './sqlite.ts'
+import { explained, isDamage, syncAhead } from './sqlite.ts'
+import { ownDisk, type StoreDisk } from './store-disk.ts'
 
 export interface StoreOptions {
   readonly directory: string
@@ -29,6 +31,8 @@ export interface StoreOptions {
   readonly bytesMax: number
   /** What an operator should know, as a sentence: a file was damaged, days were dropped to make room. */
   readonly onProblem: (text: string) => void
+  /** Who waits for the disk in `syncElsewhere`. */
+  readonly disk?: StoreDisk
 }
 
 /**
@@ -40,7 +44,7 @@ export function openMessageStore(options: StoreOptions): MessageTable {
   const catalogue = openCatalogue(options)
   let files: DayFiles | null = null
   try {
-    const opened = DayFiles.open(options.directory)
+    const opened = DayFiles.open(options.directory, options.disk ?? ownDisk)
     files = opened.files
     const { damaged } = opened
     // First: whoever finds the file gone must find this done.
@@ -87,6 +91,9 @@ function openCatalogue({ directory, random, onProblem }: StoreOptions): Catalogu
   }
 }
 
+/** Written ahead so far, a day file is emptied with the next sync: often enough to be short, and seldom, because pages are written twice. */
+const emptyFromBytes = walBytesMax.value / 4
+
 class MessageStoreTable implements MessageTable {
   readonly positions: ReadonlyMap<string, number>
   readonly #options: StoreOptions
@@ -97,6 +104,7 @@ class MessageStoreTable implements MessageTable {
   #doubted = false
   #outcomesIgnored = 0
   #failure: unknown = null
+  #closed = false
 
   constructor(options: StoreOptions, catalogue: Catalogue, files: DayFiles) {
     this.#options = options
@@ -136,11 +144,50 @@ class MessageStoreTable implements MessageTable {
     this.#guarded(() => this.#files.sync())
     try {
       this.#catalogue.writePositions(positions)
+      syncAhead(this.#catalogue.path)
     } catch (error) {
-      this.#failure = error
-      if (isDamage(error)) tellDamage(this.#options, error as Error, setAside(this.#catalogue.path))
-      throw error
+      throw this.#catalogueFailed(error)
     }
+  }
+
+  async syncElsewhere(positions: ReadonlyMap<string, number>): Promise<boolean> {
+    const { disk = ownDisk } = this.#options
+    this.commit()
+    for (const file of this.#files.opened) {
+      if (!file.takeUnsynced()) continue
+      if (!(await this.#waited(file, disk.sync(file.path)))) return false
+    }
+    try {
+      this.#catalogue.writePositions(positions)
+      await disk.sync(this.#catalogue.path)
+    } catch (error) {
+      throw this.#catalogueFailed(error)
+    }
+    for (const file of this.#files.opened) {
+      if (file.aheadBytes <= emptyFromBytes) continue
+      if (!(await this.#waited(file, disk.checkpoint(file.path)))) break
+      this.#guarded(() => file.emptyAhead(emptyFromBytes))
+    }
+    return !this.#closed
+  }
+
+  /** False when there is nothing to go on with. */
+  async #waited(file: DayFile, work: Promise<void>): Promise<boolean> {
+    try {
+      await work
+    } catch (error) {
+      if (this.#failure !== null) throw this.#failure
+      this.#files.use(file)
+      throw this.#failed(error)
+    }
+    this.#check()
+    return !this.#closed
+  }
+
+  #catalogueFailed(error: unknown): unknown {
+    this.#failure = error
+    if (isDamage(error)) tellDamage(this.#options, error as Error, setAside(this.#catalogue.path))
+    return error
   }
 
   find(tenant: string, id: string): MessageRecord | null {
@@ -232,6 +279,7 @@ class MessageStoreTable implements MessageTable {
   }
 
   close(): void {
+    this.#closed = true
     try {
       if (this.#failure === null) this.#files.close()
       else this.#files.abandon()

@@ -42,6 +42,7 @@ export function countingAgain(table: MessageTable): MessageTable {
     },
     commit: () => table.commit(),
     sync: (positions) => table.sync(positions),
+    syncElsewhere: (positions) => table.syncElsewhere(positions),
     find: (tenant, id) => altered(table.find(tenant, id)),
     findAny: (id) => altered(table.findAny(id)),
     list: (tenant, query) => table.list(tenant, query),

@@ -16,8 +16,7 @@ import type { FileKind } from '../sqlite.ts'
 export const tallyKind: FileKind = {
   what: 'tally',
   version: 1,
-  // A commit is on disk: quotas and notices are worked by it.
-  synchronous: 'FULL',
+  locked: true,
   cacheBytes: 1024 * KiB,
   schema: `
     CREATE TABLE marks (log TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;

@@ -13,7 +13,18 @@ import { type DsnRequest, notifyOn, type SubmissionFacts } from '../../model/sub
 import { forgetOldDamage, setAside } from '../damage.ts'
 import { tallyBouncesMax, tallyKeptMsMax } from '../limits.ts'
 import type { AttemptOutcome, MessageHead } from '../message-table.ts'
-import { aheadBytesAt, checkpoint, closeQuietly, isDamage, numberOf, openFile, prepareAll, run } from '../sqlite.ts'
+import {
+  aheadBytesAt,
+  checkpoint,
+  closeQuietly,
+  isDamage,
+  numberOf,
+  openFile,
+  prepareAll,
+  run,
+  syncAhead,
+} from '../sqlite.ts'
+import type { StoreDisk } from '../store-disk.ts'
 import { type DueNotice, DueNotices } from './due-notices.ts'
 import { tallyKind } from './schema.ts'
 
@@ -279,7 +290,7 @@ export class Tally<Kind extends string = string> {
     return { ...(counts as Record<CountName, number>), noticesDue: this.#notices.waiting }
   }
 
-  /** On disk when it returns: what was counted, and from where the logs must be read. */
+  /** What was counted, and from where the logs must be read: survives the end of the process, and after `sync` that of the machine. */
   commit(positions: LogMarks, nowMs: number): void {
     this.#guarded(() => {
       this.#begin()
@@ -295,6 +306,22 @@ export class Tally<Kind extends string = string> {
     this.#guarded(() => {
       if (aheadBytesAt(this.#path) > aheadBytes) checkpoint(this.#path, this.#database)
     })
+  }
+
+  /** On disk when it returns. */
+  sync(): void {
+    this.#guarded(() => syncAhead(this.#path))
+  }
+
+  /** The same by somebody who may wait, when it settles. */
+  async syncElsewhere(disk: StoreDisk): Promise<void> {
+    try {
+      await disk.sync(this.#path)
+    } catch (error) {
+      this.#guarded(() => {
+        throw error
+      })
+    }
   }
 
   close(): void {
@@ -356,7 +383,8 @@ export class Tally<Kind extends string = string> {
   }
 }
 
-const aheadBytes = 4 * MiB
+/** Emptied that often it takes two fsyncs of this thread in minutes. */
+const aheadBytes = 8 * MiB
 
 function outOfTheWay(path: string, { message }: Error, onProblem: TallyOptions<string>['onProblem']): void {
   const kept = setAside(path)
