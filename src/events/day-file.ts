@@ -188,6 +188,12 @@ export class DayFile {
   /** Ends the open transaction. */
   commit(): void {
     if (!this.#open) return
+    this.#endTransaction()
+    this.emptyAhead(walBytesMax.value)
+  }
+
+  #endTransaction(): void {
+    if (!this.#open) return
     run(this.path, () => {
       for (const { log, first, last } of this.#spansGrown) this.#write.span.run(log, first, last)
       const { messages, acceptedFirstMs, acceptedLastMs, idFirst, idLast } = this.facts
@@ -198,7 +204,6 @@ export class DayFile {
     this.#unsynced = true
     this.#spansGrown.clear()
     this.#factsGrown = false
-    this.emptyAhead(walBytesMax.value)
   }
 
   /** Commits, and makes everything durable. */
@@ -218,10 +223,12 @@ export class DayFile {
     return aheadBytesAt(this.path)
   }
 
-  /** What is ahead goes into the file, where it is more than that; what somebody else has moved already costs little. */
+  /** Commits. What is ahead goes into the file, where it is more than that; what somebody else has moved already costs little. */
   emptyAhead(bytesMax: number): void {
     const { aheadBytes } = this
     if (aheadBytes <= Math.max(bytesMax, this.#emptyFromBytes)) return
+    // In the midst of a transaction SQLite refuses it.
+    this.#endTransaction()
     this.#emptyFromBytes = checkpoint(this.path, this.database) ? 0 : aheadBytes + walBytesMax.value / 8
   }
 
