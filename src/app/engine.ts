@@ -3,7 +3,6 @@
  * call. Intake and delivery are here too on a small machine; otherwise intake's logs are read as they grow, and grants go out over rings (deliver-pool.ts).
  */
 import { openDisk } from '../adapters/embedded/embedded.ts'
-import { createDeliverCounters } from '../deliver/deliver.ts'
 import { BoundedQueue } from '../kernel/bounded-queue.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/random.ts'
@@ -12,17 +11,16 @@ import { minuteMs } from '../kernel/units.ts'
 import type { Grant } from '../model/grant.ts'
 import { suppressedOutcome } from '../model/outcome.ts'
 import type { Confirmation } from '../ports/directory.ts'
-import type { Dns } from '../ports/dns.ts'
 import { SharedSuppressions } from '../ports/suppressions.ts'
 import { createRouter, type Router } from '../route/route.ts'
 import { queueImage, Scheduler, type ShapeAction, type ShapeEvent } from '../shape/shape.ts'
-import { type Arrival, Channel, fullTenants, intakeLogName, openSpool, type Spool, SpoolPins } from '../spool/spool.ts'
+import { type Arrival, Channel, intakeLogName, openSpool, type Spool, SpoolPins } from '../spool/spool.ts'
 import { domainOf } from '../standards/address.ts'
 import { QuotaTable } from '../tenancy/tenancy.ts'
-import type { DirectoryNews, Measured } from './directory-news.ts'
-import { startDelivery, startDns, type WrapMessages } from './delivery.ts'
+import { type DeliverSide, startDeliverSide } from './deliver-side.ts'
+import { startDns, type WrapMessages } from './delivery.ts'
+import type { DirectoryNews } from './directory-news.ts'
 import { Doors } from './doors.ts'
-import { DeliverPool } from './deliver-pool.ts'
 import type {
   DeliverRings,
   FromThread,
@@ -34,7 +32,8 @@ import type {
   ToThread,
 } from './exchange.ts'
 import { noTotals, queueFigures } from './figures.ts'
-import { reportSetAside } from './strikes.ts'
+import { Quarantine } from './quarantine.ts'
+import { WaitingMail } from './waiting-mail.ts'
 
 const tickMs = 250
 const tidyEveryMs = minuteMs
@@ -49,18 +48,6 @@ export interface EngineOptions extends SchedulerThreadData {
   readonly wrap?: WrapMessages
 }
 
-/** This thread's deliverer, or all of those in threads of their own. */
-interface DeliverSide {
-  deliver(grant: Grant): void
-  /** False when something is still under way. */
-  stop(deadlineMs: number): Promise<boolean>
-  figures(): ThreadFigures['deliver']
-  died(thread: number, rings: DeliverRings): void
-  /** The successor of a thread that died is there. */
-  attended(thread: number): void
-  hearNews(news: DirectoryNews): void
-}
-
 export class Engine {
   readonly #clock: Clock = systemClock
   readonly #options: EngineOptions
@@ -69,16 +56,11 @@ export class Engine {
   readonly #router: Router
   readonly #deliverSide: DeliverSide
   readonly #intakeChannels: readonly Channel[]
-  /** Whether it was said already. */
-  readonly #setAside: Map<number, boolean>
+  readonly #quarantine: Quarantine
+  readonly #waitingMail: WaitingMail
   readonly #events = new BoundedQueue<ShapeEvent>(Number.MAX_SAFE_INTEGER)
   readonly #steadyStartMs: number
   readonly #totals = noTotals()
-  /** Tenants whose waiting mail has a quota, or may get one: rows of the table. */
-  readonly #measured = new Map<string, number>()
-  readonly #quotaTable: QuotaTable
-  /** As the intake threads know it. */
-  #fullness: Fullness = { tenants: new Set(), queueFull: false }
   #running = false
   #held = false
   #holding = false
@@ -91,8 +73,6 @@ export class Engine {
     const clock = this.#clock
     const random = systemRandom
     this.#options = options
-    this.#quotaTable = new QuotaTable(options.quotaMemory, clock)
-    for (const measured of options.measured) this.#measure(measured)
     this.#suppressions = new SharedSuppressions(new SharedSet(options.suppressed))
     this.#steadyStartMs = clock.nowMs() - clock.monotonicMs()
     const pins = new SpoolPins(options.memory.channels)
@@ -117,7 +97,15 @@ export class Engine {
     })
     const names = Array.from({ length: options.memory.intakeLogs }, (_, log) => intakeLogName(log))
     this.#intakeChannels = this.#spool.channels.filter(({ name }) => names.includes(name))
-    this.#setAside = new Map(options.quarantined.map((number) => [number, false]))
+    this.#quarantine = new Quarantine(options.quarantined, options.log)
+    this.#waitingMail = new WaitingMail({
+      config,
+      measured: options.measured,
+      tellIntake: options.tellIntake,
+      quotaTable: new QuotaTable(options.quotaMemory, clock),
+      scheduler: this.#scheduler,
+      spool: this.#spool,
+    })
     const dns = startDns(config, clock, random)
     this.#router = createRouter({
       routes: config.routes,
@@ -127,56 +115,19 @@ export class Engine {
       clock,
       sandboxSink: options.sandboxSink,
     })
-    this.#deliverSide = options.rings.length === 0 ? this.#deliverHere(dns) : this.#deliverInThreads()
-    this.#doors = this.#doorsHere()
-  }
-
-  #deliverHere(dns: Dns): DeliverSide {
-    const { config, hand, wrap } = this.#options
-    const counters = createDeliverCounters()
-    const delivery = startDelivery({
-      config,
-      directory: this.#options.directory,
+    this.#deliverSide = startDeliverSide({
+      data: options,
       suppressions: this.#suppressions,
       records: this.#spool.records,
       dns,
-      hand,
-      clock: this.#clock,
-      random: systemRandom,
-      counters,
-      report: (report) => this.#run({ kind: 'report', report }),
-      ahead: (grant) => (this.#running ? null : this.#ahead(grant)),
-      ...(wrap !== undefined && { wrap }),
-    })
-    return {
-      deliver: (grant) => delivery.deliverer.deliver(grant),
-      stop: (deadlineMs) => delivery.deliverer.stop(deadlineMs).then(() => true),
-      figures: () => ({ ...delivery.deliverer.connections(), counters: { ...counters } }),
-      died: () => {},
-      attended: () => {},
-      hearNews: delivery.hearNews,
-    }
-  }
-
-  #deliverInThreads(): DeliverSide {
-    const { config, rings } = this.#options
-    const pool = new DeliverPool({
-      rings,
-      connectionsMax: config.delivery.connectionsMax,
-      idleMs: config.delivery.idleConnectionMs,
-      clock: this.#clock,
+      clock,
+      wrap: options.wrap,
       report: (report) => this.#run({ kind: 'report', report }),
       ahead: (grant) => this.#ahead(grant),
+      stepping: () => this.#running,
       lost: (grant) => this.#run({ kind: 'lost', grant }),
     })
-    return {
-      deliver: (grant) => pool.deliver(grant),
-      stop: (deadlineMs) => pool.stop(deadlineMs),
-      figures: () => undefined,
-      died: (thread, newRings) => pool.died(thread, newRings),
-      attended: (thread) => pool.attended(thread),
-      hearNews: () => {},
-    }
+    this.#doors = this.#doorsHere()
   }
 
   get recovery() {
@@ -266,12 +217,7 @@ export class Engine {
   /** For what is prepared here. */
   hearNews(news: DirectoryNews): void {
     this.#deliverSide.hearNews(news)
-    if (news.measured !== undefined) this.#measure(news.measured)
-  }
-
-  #measure({ tenant, row }: Measured): void {
-    if (row === null) this.#measured.delete(tenant)
-    else this.#measured.set(tenant, row)
+    if (news.measured !== undefined) this.#waitingMail.measure(news.measured)
   }
 
   /** From now on this set is asked. */
@@ -289,7 +235,7 @@ export class Engine {
 
   /** From now on the message is not touched any more. */
   quarantine(number: number): void {
-    if (!this.#setAside.has(number)) this.#setAside.set(number, false)
+    this.#quarantine.add(number)
   }
 
   /** Wall time as it was at the start, carried on by the monotonic clock: a jump of the wall clock neither expires nor delays anything. */
@@ -359,26 +305,15 @@ export class Engine {
   #ahead(grant: Grant): Grant | null {
     let next: Grant | null = null
     for (const action of this.#scheduler.step({ kind: 'ahead', grant }, this.#nowMs())) {
-      if (action.kind === 'grant' && !this.#isSetAside(action.grant)) next = action.grant
+      if (action.kind === 'grant' && !this.#quarantine.holds(action.grant)) next = action.grant
       else this.#do(action)
     }
     return next
   }
 
-  #isSetAside({ number }: Grant): boolean {
-    return this.#setAside.size > 0 && this.#setAside.has(number)
-  }
-
   #deliver(grant: Grant): void {
-    if (!this.#isSetAside(grant)) return this.#deliverSide.deliver(grant)
-    const report = reportSetAside(grant, this.#nowMs())
-    if (this.#setAside.get(grant.number) === false)
-      this.#options.log('error', 'a message is set aside', {
-        submission: grant.number,
-        reason: report.outcomes[0]?.text,
-      })
-    this.#setAside.set(grant.number, true)
-    this.#run({ kind: 'report', report })
+    if (!this.#quarantine.holds(grant)) return this.#deliverSide.deliver(grant)
+    this.#run({ kind: 'report', report: this.#quarantine.report(grant, this.#nowMs()) })
   }
 
   #do(action: ShapeAction): void {
@@ -401,23 +336,6 @@ export class Engine {
     this.#spool.outcomes.append(number, { log: 0, place, atMs: this.#nowMs(), attempt, recipients })
   }
 
-  #measureShares(): void {
-    for (const [tenant, row] of this.#measured) {
-      const use = this.#scheduler.tenants.get(tenant)
-      this.#quotaTable.setWaiting(row, use?.bytes ?? 0, use?.recipients ?? 0)
-    }
-    const { tenantShare: share, reserveBytes } = this.#options.config.spool
-    const freeBytes = this.#spool.channels[0]?.freeBytes ?? 0
-    const tenants = fullTenants(this.#scheduler.tenants, { share, freeBytes, reserveBytes })
-    const queueFull = this.#scheduler.slots.full
-    const { submissions } = this.#spool
-    if (submissions !== null) return submissions.setFull(tenants, queueFull)
-    const { tenants: before, queueFull: wasFull } = this.#fullness
-    if (queueFull === wasFull && tenants.size === before.size && tenants.isSubsetOf(before)) return
-    this.#fullness = { tenants, queueFull }
-    this.#options.tellIntake(this.#fullness)
-  }
-
   #tick(): void {
     this.#clock.after(tickMs, () => this.#tick())
     this.#run({ kind: 'tick' })
@@ -425,7 +343,7 @@ export class Engine {
     if (hold !== this.#holding) this.#run({ kind: 'hold', hold })
     this.#holding = hold
     this.#spool.reclaim.tick()
-    this.#measureShares()
+    this.#waitingMail.tell()
     if (this.#nowMs() < this.#tidyAtMs) return
     this.#tidyAtMs = this.#nowMs() + tidyEveryMs
     this.#router.prune((site) => this.#scheduler.sites.has(site.id))

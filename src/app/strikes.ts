@@ -4,8 +4,6 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DeliveryReport, Grant } from '../model/grant.ts'
-import type { Outcome } from '../model/outcome.ts'
 import { strikesMax } from './limits.ts'
 
 const strikesUntilQuarantine = 2
@@ -74,29 +72,4 @@ function readStrikes(file: string): Strike[] {
 function isStrike(entry: unknown): entry is Strike {
   const strike = entry as Partial<Strike> | null
   return typeof strike?.submission === 'number' && typeof strike.times === 'number'
-}
-
-/** What becomes of a grant of a message that is set aside. */
-export function reportSetAside(grant: Grant, nowMs: number): DeliveryReport {
-  const attempt = {
-    startedAtMs: nowMs,
-    host: '',
-    address: '',
-    source: '',
-    tls: '',
-    reusedConnection: false,
-    connectedMs: -1,
-    envelopeMs: -1,
-    finishedMs: 0,
-  }
-  return { grant, outcomes: grant.recipients.map(() => setAside), attempt }
-}
-
-const setAside: Outcome = {
-  kind: 'deferred',
-  scope: 'message',
-  stage: 'content',
-  code: 0,
-  enhanced: '4.3.0',
-  text: 'set aside: the program died twice over this message. Please report it; to have it tried again, remove strikes.json from the data directory and restart',
 }
