@@ -1,4 +1,7 @@
-/** Finds test files and runs each in a process of its own, one per core; failures are printed as they happen. */
+/**
+ * Finds test files and runs them in as many processes as there are cores; failures are printed as they happen. Unit tests share a process
+ * with their neighbours (tools/test-host.ts), because most of them take less time than a process takes to start.
+ */
 import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
@@ -12,6 +15,15 @@ export interface SuiteResult {
 
 /** Far above the longest file, so that only one that never ends meets it: a connection or a timer that a test left open. */
 const fileMsMax = 90_000
+
+/** These have a process of their own, beside everything that is not a unit test. */
+const alone: ReadonlyMap<string, string> = new Map([
+  ['src/app/drain.test.ts', 'starts threads of the engine, and the end of one of them ends the process'],
+  ['src/app/supervisor.test.ts', 'starts threads of the engine, and the end of one of them ends the process'],
+  ['src/spool/survival.test.ts', 'counts objects in the whole heap, which takes seconds in a large one'],
+])
+
+const host = resolve(import.meta.dirname, 'test-host.ts')
 
 /** Files that match the patterns, sorted, each once. */
 export function testFiles(patterns: readonly string[], exclude: readonly string[] = []): string[] {
@@ -29,66 +41,119 @@ export async function runSuite(files: readonly string[], progress: 'file by file
     )
     return { passed: 0, failed: 1 }
   }
-  // What is the same for many processes is read and compiled once: a third of the CPU of the unit tests.
+  // What is the same for many processes is read and compiled once.
   process.env['NODE_COMPILE_CACHE'] ??= resolve('node_modules/.cache/compiled')
-  const queue = [...files]
-  const results: SuiteResult[] = []
+  const lanes = Math.max(2, availableParallelism())
+  // Those with a process of their own are the long ones, so they go first.
+  const queue = [...files.filter(isAlone), ...files.filter((file) => !isAlone(file))]
+  const sum = { passed: 0, failed: 0 }
   const lane = async (): Promise<void> => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const startedMs = performance.now()
-      const result = await runFile(file)
-      results.push(result)
-      if (progress === 'none') continue
-      const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
-      console.log(
-        `${result.failed === 0 ? '✔' : '✖'} ${file}  ${result.passed}/${result.passed + result.failed}  ${seconds} s`,
-      )
+    while (queue.length > 0) {
+      const group = new Group(nextGroup(queue, lanes), (file, { passed, failed }, ms) => {
+        sum.passed += passed
+        sum.failed += failed
+        if (progress === 'none') return
+        console.log(`${failed === 0 ? '✔' : '✖'} ${file}  ${passed}/${passed + failed}  ${(ms / 1_000).toFixed(1)} s`)
+      })
+      queue.unshift(...(await group.run()))
     }
   }
-  await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, lane))
-  return {
-    passed: results.reduce((sum, { passed }) => sum + passed, 0),
-    failed: results.reduce((sum, { failed }) => sum + failed, 0),
-  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+  return sum
 }
 
-async function runFile(file: string): Promise<SuiteResult> {
-  let passed = 0
-  let failed = 0
-  let output = ''
-  const fail = (name: string, reason: string): void => {
-    failed++
-    printFailure(file, name, reason, output)
-    output = ''
+/** Large groups first and single files in the end, so that all lanes end at the same time. */
+function nextGroup(queue: string[], lanes: number): string[] {
+  const size = Math.ceil(queue.length / lanes / 2)
+  return queue.splice(0, queue.slice(0, 1).some(isAlone) ? 1 : size)
+}
+
+function isAlone(file: string): boolean {
+  return !file.startsWith('src/') || alone.has(file)
+}
+
+/** Files that share a process. */
+class Group {
+  /** Those that have not ended; the first is the one that runs. */
+  readonly #waiting: string[]
+  readonly #onFile: (file: string, result: SuiteResult, ms: number) => void
+  #passed = 0
+  #failed = 0
+  #output = ''
+  #startedMs = performance.now()
+
+  constructor(files: readonly string[], onFile: (file: string, result: SuiteResult, ms: number) => void) {
+    this.#waiting = [...files]
+    this.#onFile = onFile
   }
-  const deadline = AbortSignal.timeout(fileMsMax)
-  for await (const { type, data } of run({ files: [file], signal: deadline, cwd: process.cwd() })) {
-    if (type === 'test:stderr' || type === 'test:stdout') output = (output + data.message).slice(-4_000)
-    if ((type !== 'test:pass' && type !== 'test:fail') || data.details.type === 'suite') continue
-    if (type === 'test:fail') {
-      if (isFailureOfParts(data.details.error)) continue
-      fail(isFileItself(data.name, file) ? 'could not be run to its end' : data.name, reasonOf(data.details.error))
-    } else if (isFileItself(data.name, file))
-      fail('has no test', 'Add a test, or rename the file so that it does not end in .test.ts.')
-    else if (data.skip !== undefined || data.todo !== undefined) fail(data.name, 'was skipped: mend it or delete it')
-    else passed++
+
+  /** Gives back the files that the process did not come to, because another one ended it. */
+  async run(): Promise<string[]> {
+    const files = [...this.#waiting]
+    const deadline = new AbortController()
+    const stop = (): void => deadline.abort()
+    let timer = setTimeout(stop, fileMsMax)
+    let crash: string | null = null
+    for await (const { type, data } of run({
+      files: [host],
+      argv: files,
+      signal: deadline.signal,
+      cwd: process.cwd(),
+    })) {
+      if (type === 'test:stderr' || type === 'test:stdout') this.#output = (this.#output + data.message).slice(-4_000)
+      if (type !== 'test:pass' && type !== 'test:fail') continue
+      const error = type === 'test:fail' && !isFailureOfParts(data.details.error) ? data.details.error : null
+      if (data.name === host) crash = error && reasonOf(error)
+      else if (data.nesting === 0 && data.name === this.#waiting[0]) {
+        if (error !== null) this.#fail('could not be run to its end', reasonOf(error))
+        this.#endFile(data.details.duration_ms)
+        clearTimeout(timer)
+        timer = setTimeout(stop, fileMsMax)
+      } else if (error !== null) this.#fail(data.name, reasonOf(error))
+      else if (data.skip !== undefined || data.todo !== undefined)
+        this.#fail(data.name, 'was skipped: mend it or delete it')
+      else if (type === 'test:pass' && data.details.type !== 'suite') this.#passed++
+    }
+    clearTimeout(timer)
+    this.#judgeEnd(files, deadline.signal.aborted, crash)
+    return this.#waiting
   }
-  if (deadline.aborted)
-    fail(
-      'did not end',
-      `It was stopped after ${fileMsMax / 1_000} s. Close what its tests open: servers, sockets, timers, children.`,
-    )
-  return { passed, failed }
+
+  /** Of a file that ended the process, or has not ended, nothing is known but that; it counts as one failure more. */
+  #judgeEnd(files: readonly string[], stopped: boolean, crash: string | null): void {
+    if (this.#waiting.length === 0) {
+      if (!stopped && crash === null) return
+      this.#waiting.push(files.at(-1) as string)
+    }
+    if (stopped)
+      this.#fail(
+        'did not end',
+        `It was stopped after ${fileMsMax / 1_000} s. Close what its tests open: servers, sockets, timers, children.`,
+      )
+    else this.#fail('could not be run to its end', crash ?? 'Its process ended before.')
+    this.#endFile(performance.now() - this.#startedMs)
+  }
+
+  #fail(name: string, reason: string): void {
+    this.#failed++
+    printFailure(this.#waiting[0] ?? '', name, reason, this.#output)
+    this.#output = ''
+  }
+
+  #endFile(ms: number): void {
+    if (this.#passed + this.#failed === 0)
+      this.#fail('has no test', 'Add a test, or rename the file so that it does not end in .test.ts.')
+    this.#onFile(this.#waiting.shift() as string, { passed: this.#passed, failed: this.#failed }, ms)
+    this.#passed = 0
+    this.#failed = 0
+    this.#output = ''
+    this.#startedMs = performance.now()
+  }
 }
 
 function printFailure(file: string, name: string, reason: string, output: string): void {
   console.log(`\n✖ ${file} › ${name}\n${indent(reason)}`)
   if (output !== '') console.log(indent(`printed by the file so far:\n${output}`))
-}
-
-/** node:test reports on a file by its absolute path: a failure to load it, or that it holds no test. */
-function isFileItself(name: string, file: string): boolean {
-  return name === resolve(file)
 }
 
 /** A test that failed only because a subtest did says nothing new. */
