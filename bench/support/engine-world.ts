@@ -48,7 +48,9 @@ export async function withEngine<Result>(
     const engine = (running = await startEngine(place))
     const restart = async (startMsMax: number): Promise<Engine> =>
       (running = await startEngine({ ...place, startMsMax }))
-    return await use({ engine, group, restart })
+    const result = await use({ engine, group, restart })
+    refuseComplaints(running)
+    return result
   } finally {
     // What it has not delivered yet is nobody's business, so there is nothing to drain.
     await running?.kill()
@@ -56,4 +58,13 @@ export async function withEngine<Result>(
     group.remove()
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+/** A thread that died and was replaced, a file that was set aside: whatever was measured is not what was meant. */
+function refuseComplaints(engine: Engine): void {
+  const complaints = engine
+    .log()
+    .split('\n')
+    .filter((line) => /"level":"(error|fatal)"/.test(line))
+  if (complaints.length > 0) throw new Error(`the engine complained:\n${complaints.slice(0, 20).join('\n')}`)
 }

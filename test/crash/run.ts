@@ -80,6 +80,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashResult> {
     const sent = readLedger<SentRecord>(sentLedger(plan.directory)).records
     const empty = await becomesIdle(world.engine, plan.directory, deadIn(sent))
     const statuses = await world.statuses.askAll(world.engine)
+    refuseOwnDeaths(world.engine)
     const drainStartMs = performance.now()
     const exitCode = await world.engine.stop()
     const drainMs = performance.now() - drainStartMs
@@ -225,7 +226,7 @@ async function killAgainAndAgain(
       asking = world.statuses.probeAndAsk(world.engine)
       await sleep(1_000 * (min + (max - min) * random.fraction()))
     }
-    if (!world.engine.running) throw new Error(`the engine ended by itself:\n${world.engine.output()}`)
+    refuseOwnDeaths(world.engine)
     world.killsAtMs.push(Date.now())
     await world.engine.kill()
     await asking
@@ -243,6 +244,12 @@ export async function untilReady(engine: Posthaste): Promise<number> {
   ])
   if (engine.output().includes('DAMAGE')) throw new Error(`recovery found damage:\n${engine.output()}`)
   return engine.readyAfterMs
+}
+
+/** A thread that is replaced leaves nothing wrong behind, and yet it should not have died. */
+function refuseOwnDeaths(engine: Posthaste): void {
+  if (!engine.running) throw new Error(`the engine ended by itself:\n${engine.output()}`)
+  if (engine.output().includes('a thread died')) throw new Error(`a thread died by itself:\n${engine.output()}`)
 }
 
 async function stillStarting(engine: Posthaste): Promise<boolean> {
