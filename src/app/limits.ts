@@ -1,6 +1,6 @@
 /** Bounds of the process as a whole. All the others are joined to them in limit-table.ts. */
 import { limit } from '../kernel/limits.ts'
-import { KiB, secondMs } from '../kernel/units.ts'
+import { KiB, MiB, secondMs } from '../kernel/units.ts'
 
 const owner = 'app'
 
@@ -182,4 +182,13 @@ export const refusalsAtOnceMax = limit({
   owner,
   why: 'Whoever floods us with nonsense must not keep another thread busy with writing it down. × 500 B = 50 KB.',
   breach: 'the others are counted, and the count is written',
+})
+
+export const logBytesMax = limit({
+  name: 'app.log-waiting',
+  value: 1 * MiB,
+  unit: 'bytes',
+  owner,
+  why: 'Lines of the log that wait while standard error takes none: some four thousand. There are a few a minute.',
+  breach: 'they are left out, and counted in a line of its own',
 })

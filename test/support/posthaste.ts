@@ -35,11 +35,15 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 /** What the program promises. */
 const drainMsMax = 30_000
 
-/** Starts `posthaste …`; a helper that waits for what is wanted of it comes on top. */
-export function launch(args: readonly string[], env: Readonly<Record<string, string>> = {}): Posthaste {
+/** Starts `posthaste …`; a helper that waits for what is wanted of it comes on top. `logTo`: a descriptor, instead of what `output` has. */
+export function launch(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  logTo: number | 'pipe' = 'pipe',
+): Posthaste {
   const child = spawn(process.execPath, [main, ...args], {
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', logTo],
     env: { PATH: process.env['PATH'] ?? '', ...env },
   })
   const stdout: Buffer[] = []
@@ -55,14 +59,14 @@ export function launch(args: readonly string[], env: Readonly<Record<string, str
     refuseReady = reject
   })
   ready.catch(() => {})
-  child.stdout.on('data', (bytes: Buffer) => {
+  child.stdout?.on('data', (bytes: Buffer) => {
     stdout.push(bytes)
     said += bytes.toString('latin1')
     if (readyAfterMs > 0 || !said.endsWith('\nready\n')) return
     readyAfterMs = performance.now() - startedMs
     tellReady()
   })
-  child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString('utf8')))
+  child.stderr?.on('data', (bytes: Buffer) => (stderr += bytes.toString('utf8')))
   const killGroup = (): void => {
     try {
       process.kill(-(child.pid as number), 'SIGKILL')
