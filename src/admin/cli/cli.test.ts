@@ -248,3 +248,16 @@ test('a bug says that it is one', async () => {
   const bug = await run(['start'])
   assert.deepEqual([bug.code, bug.err.split('\n')[0]], [70, 'posthaste: this is a bug, please report it:'])
 })
+
+test('whoever calls a command in a wrong way is pointed to the help of that command', async () => {
+  for (const [args, help] of [
+    [['tenant', 'add'], 'posthaste tenant add --help'],
+    [['tenant', 'nope'], 'posthaste tenant --help'],
+    [['status', 'extra'], 'posthaste status --help'],
+    [['nope'], 'posthaste help'],
+  ] as const) {
+    const { code, out, err } = await run(args)
+    assert.deepEqual([code, out], [64, ''])
+    assert.ok(err.includes(`\`${help}\``), err)
+  }
+})

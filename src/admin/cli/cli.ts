@@ -60,6 +60,10 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     })
   program.showHelpAfterError('  `posthaste help` lists the commands.')
   for (const register of registrars) register(program, context)
+  for (const group of program.commands) {
+    pointToHelp(group, group.name())
+    for (const command of group.commands) pointToHelp(command, `${group.name()} ${command.name()}`)
+  }
   try {
     await program.parseAsync([...args], { from: 'user' })
     return context.exitCode
@@ -68,6 +72,11 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64
     return complain(error, context, args.includes('--json'))
   }
+}
+
+/** Whoever called a command in a wrong way is told where its own help is. */
+function pointToHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`  \`posthaste ${path} --help\` says what it takes.`)
 }
 
 function complain(error: unknown, { stderr }: CliContext, json: boolean): number {
