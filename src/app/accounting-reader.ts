@@ -60,6 +60,7 @@ export class AccountingReader {
           if (known === null) return
           this.#lines?.outcome(number, known.head, known.facts, outcome, mark)
           this.#note(mark)
+          heads.taken(number, outcome)
         }),
     })
     this.#heldFrom = this.#follower.positions

@@ -1,4 +1,6 @@
 /** What came in, for those who read what became of it: those that came last are kept, the others are read again where their outcomes say. */
+import type { AttemptOutcome } from '../events/events.ts'
+import { isFinal } from '../model/outcome.ts'
 import type { SubmissionFacts } from '../model/submission.ts'
 import { MessageDamaged } from '../ports/messages.ts'
 import {
@@ -35,6 +37,18 @@ export class Heads {
   /** Undefined when it is not kept. */
   kept(number: number): ReadSubmission | undefined {
     return this.#younger.get(number) ?? this.#older.get(number)
+  }
+
+  /**
+   * The last reader has taken this outcome. Where nothing more can come of the message it is forgotten: most are within a tenth of a second, and what does
+   * not live long costs the collector of garbage nothing. Whoever asks all the same reads it again.
+   */
+  taken(number: number, { recipients }: Pick<AttemptOutcome, 'recipients'>): void {
+    const known = this.kept(number)
+    if (known === undefined || recipients.length < known.head.recipients.length) return
+    if (!recipients.every(({ outcome }) => isFinal(outcome.kind))) return
+    if (this.#younger.delete(number)) this.#recipients -= known.head.recipients.length
+    else this.#older.delete(number)
   }
 
   /** Null when it is not there any more, is damaged, or the disk cannot give it back. */
