@@ -4,6 +4,7 @@ import type { Posthaste } from '../support/posthaste.ts'
 import { folder, operator, startSandbox } from '../support/scenario.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
 import { until } from '../support/wait.ts'
+import { dayLasts } from '../support/wait.ts'
 
 interface Credentials {
   readonly key: string
@@ -35,6 +36,7 @@ async function rcpts(program: Posthaste, { user, password }: Credentials): Promi
 }
 
 test('five a day are five, with SIGTERM and kill -9 in between; raising it helps at once', async (t) => {
+  await dayLasts(45_000)
   const directory = folder(t)
   let program = await startSandbox(t, directory)
   let run = operator(program, directory)

@@ -1,6 +1,7 @@
 /** Waiting for a condition of the outside world, with an end and a reason. */
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { dayMs } from '../../src/kernel/units.ts'
 
 const pollMs = 50
 
@@ -23,4 +24,10 @@ export function acceptsConnections(port: number): Promise<boolean> {
     })
     socket.on('error', () => resolve(false))
   })
+}
+
+/** Settles at once unless the day of UTC ends within so many milliseconds; then when the next one has begun: what is counted per day starts anew there. */
+export async function dayLasts(ms: number): Promise<void> {
+  const leftMs = dayMs - (Date.now() % dayMs)
+  if (leftMs < ms) await sleep(leftMs + 1_000)
 }
