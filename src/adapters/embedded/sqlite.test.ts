@@ -134,3 +134,22 @@ test('a mistake in a query stays a mistake of ours', async (t) => {
   t.after(() => db.destroy())
   await assert.rejects(sql`selec`.execute(db), { code: 'ERR_SQLITE_ERROR' })
 })
+
+test('a disk that is full in the middle of a transaction is what its failure says', async (t) => {
+  const db = await openSqlite<Schema>(root, 'full.db')
+  t.after(() => db.destroy())
+  for (const table of tables) await table.execute(db)
+  const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(db)
+  await sql.raw(`pragma max_page_count = ${rows[0]?.page_count}`).execute(db)
+
+  const filling = db.transaction().execute(async (change) => {
+    for (let i = 0; i < 100; i++)
+      await change
+        .insertInto('parents')
+        .values({ name: `${i}${'x'.repeat(1_000)}` })
+        .execute()
+  })
+
+  await assert.rejects(filling, { code: 'database_full' })
+  await db.insertInto('parents').values({ name: 'there is room for one' }).execute()
+})

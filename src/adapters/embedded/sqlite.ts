@@ -85,7 +85,11 @@ function asKyselyAsks(path: string, database: DatabaseSync): KyselyDatabase {
       return {
         reader: statement.columns().length > 0,
         all: (parameters) => run(path, () => statement.all(...values(parameters))),
-        run: (parameters) => run(path, () => statement.run(...values(parameters))),
+        run: (parameters) =>
+          // SQLite ends a transaction itself when the disk is full: taking back what is no more would hide the reason.
+          text === 'rollback' && !database.isTransaction
+            ? { changes: 0, lastInsertRowid: 0 }
+            : run(path, () => statement.run(...values(parameters))),
         iterate: (parameters) => run(path, () => statement.iterate(...values(parameters))),
       }
     },

@@ -109,13 +109,15 @@ function refusal(url: string, response: Response, body: Buffer): PosthasteError 
     )
   }
   const problem = JSON.parse(body.toString()) as { code: string; detail: string; cure: string }
-  const exitCode =
-    response.status === 404 || response.status === 410
-      ? 1
-      : response.status === 401
-        ? 78
-        : response.status < 500
-          ? 65
-          : 69
-  return new PosthasteError(problem.code, problem.detail, problem.cure, { exitCode })
+  return new PosthasteError(problem.code, problem.detail, problem.cure, {
+    exitCode: exitCodeOf(response.status, problem.code),
+  })
+}
+
+function exitCodeOf(status: number, code: string): number {
+  if (status === 404 || status === 410) return 1
+  if (status === 401) return 78
+  if (status < 500) return 65
+  if (code.startsWith('database_')) return 74
+  return code === 'internal' ? 70 : 69
 }

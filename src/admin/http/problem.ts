@@ -18,6 +18,7 @@ const titles = new Map([
   [429, 'Too Many Requests'],
   [500, 'Internal Server Error'],
   [503, 'Service Unavailable'],
+  [507, 'Insufficient Storage'],
 ])
 
 interface ProblemBody {
@@ -54,6 +55,10 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ['public_url_missing', 409],
   ['directory_not_heard', 500],
   ['sender_link_too_soon', 429],
+  ['database_full', 507],
+  ['database_failed', 500],
+  ['database_damaged', 500],
+  ['database_unreadable', 500],
   ['directory_busy', 503],
   ['directory_closed', 503],
   ['link_not_mailed', 503],
