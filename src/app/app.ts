@@ -37,6 +37,7 @@ import { confirmLink, type QuotaRows } from '../tenancy/tenancy.ts'
 import { announce } from './announce.ts'
 import { descriptorLimit, fitDescriptors } from './descriptors.ts'
 import { type Layout, layoutOf } from './layout.ts'
+import { watchHealth } from './health-watch.ts'
 import { drainMsMax } from './limits.ts'
 import { type Log, openLog } from './log.ts'
 import { startDns } from './delivery.ts'
@@ -105,14 +106,14 @@ export async function startApp(options: AppOptions): Promise<number> {
       await end(drainMsMax.value)
       return 0
     }
-    const shown = (await credentials?.()) ?? null
+    watchHealth(supervisor, log, systemClock)
     announce({
       config,
       version,
       engine: supervisor,
       management: admin.address,
       tokenInUse: token !== null,
-      credentials: shown,
+      credentials: (await credentials?.()) ?? null,
     })
   } catch (error) {
     await end(0)

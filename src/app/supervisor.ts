@@ -93,11 +93,12 @@ export class Supervisor {
   health(): { ready: boolean; reasons: string[] } {
     const reasons: string[] = []
     if (this.state !== 'ready') reasons.push(this.reason)
-    for (const channel of this.#threads?.channels ?? []) {
-      if (channel.state === 'full')
-        reasons.push(`the disk is below its reserve: new mail is refused with 452 (${channel.name})`)
-    }
-    return { ready: reasons.length === 0, reasons: [...new Set(reasons)] }
+    const full = (this.#threads?.channels ?? []).filter(({ state }) => state === 'full').map(({ name }) => name)
+    if (full.length > 0)
+      reasons.push(
+        `the disk is below its reserve: new mail is refused with 452, by HTTP with 503 (${[...new Set(full)].join(', ')})`,
+      )
+    return { ready: reasons.length === 0, reasons }
   }
 
   /** Settles when every thread works by it. */

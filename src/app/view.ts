@@ -54,10 +54,10 @@ export function createView(options: ViewOptions): EngineView {
         hostname: config.hostname,
         sandbox: config.sandbox,
         uptimeMs: Math.round(clock.monotonicMs() - startedMs),
-        state: supervisor.state,
+        state: stateOf(supervisor),
         reasons: [...supervisor.health().reasons, ...storeReasons(supervisor.workers())],
         rates: rates.perSecond(),
-        totals: { ...(figures?.totals ?? noTotals()), refused: figures?.intake['messagesRefused'] ?? 0 },
+        totals: { ...(figures?.totals ?? noTotals()), refused: refusedBy(figures) },
         queue: describeQueue(figures, clock.nowMs()),
         sites: figures?.sites ?? [],
         connections: figures?.connections ?? { smtpIn: 0, deliverActive: 0, deliverIdle: 0 },
@@ -77,6 +77,16 @@ export function createView(options: ViewOptions): EngineView {
     },
     metrics: async () => metricsOf(await supervisor.figures(), supervisor, startedMs, clock),
   }
+}
+
+/** Whoever reads one word of all this must not read "ready" while mail is refused. */
+export function stateOf(supervisor: Pick<Supervisor, 'state' | 'health'>): EngineStatus['state'] {
+  return supervisor.state === 'ready' && !supervisor.health().ready ? 'degraded' : supervisor.state
+}
+
+/** Messages, by SMTP and by HTTP. */
+export function refusedBy(figures: Pick<EngineFigures, 'intake'> | null): number {
+  return (figures?.intake['messagesRefused'] ?? 0) + (figures?.intake['httpMessagesRefused'] ?? 0)
 }
 
 /** What no health check says, because mail is accepted all the same, until the disk is full. */
