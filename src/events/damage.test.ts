@@ -175,6 +175,11 @@ test('a full disk ends the table; what was committed is there, and the rest come
   again.close()
 })
 
+test('no room for the memory that connections share is no room', () => {
+  const failure = explained('x', Object.assign(new Error('disk I/O error'), { errcode: 4874 }))
+  assert.ok(withCode('store_full')(failure))
+})
+
 test('a directory that cannot be made is told with its cure', (t) => {
   const rig = new StoreRig(t)
   const file = join(rig.directory, 'a-file')

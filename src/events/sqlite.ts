@@ -163,12 +163,15 @@ const explanations: ReadonlyMap<number, readonly [code: string, what: string, cu
 export function explained(path: string, error: unknown): unknown {
   const { errcode, syscall, message } = error as { errcode?: number; syscall?: string; message?: string }
   if (error instanceof PosthasteError || (errcode === undefined && syscall === undefined)) return error
-  const explanation = explanations.get((errcode ?? fileSystemError) & 0xff)
+  const explanation = explanations.get(errcode === noRoomForSharedMemory ? full : (errcode ?? fileSystemError) & 0xff)
   if (explanation === undefined) return error
   const [code, what, cure, exitCode] = explanation
   return new PosthasteError(code, `${path} ${what} (${message})`, cure, { exitCode, cause: error })
 }
 
 const fileSystemError = 10
+const full = 13
+/** SQLITE_IOERR_SHMSIZE: the file of the memory that two connections share could not be made longer. */
+const noRoomForSharedMemory = 10 | (19 << 8)
 
 export const isDamage = (error: unknown): boolean => error instanceof PosthasteError && error.code === 'store_damaged'

@@ -3,8 +3,7 @@ import { test } from 'node:test'
 import type { Posthaste } from '../support/posthaste.ts'
 import { folder, operator, startSandbox } from '../support/scenario.ts'
 import { SmtpClient } from '../support/smtp-client.ts'
-import { until } from '../support/wait.ts'
-import { dayLasts } from '../support/wait.ts'
+import { dayLasts, until } from '../support/wait.ts'
 
 interface Credentials {
   readonly key: string
