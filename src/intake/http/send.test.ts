@@ -215,9 +215,9 @@ test('content goes to the spool at its own pace', async (t) => {
 })
 
 test('a long text goes to the spool in pieces, and waits for it', async (t) => {
-  const rig = await startHttpRig(t, { bodyBytesMax: 8_000_000 })
+  const rig = await startHttpRig(t, { bodyBytesMax: 2_000_000 })
   rig.spool.full = true
-  const text = 'It takes its time to store this.\n'.repeat(150_000)
+  const text = 'It takes its time to store this.\n'.repeat(50_000)
   const posting = rig.post({ ...goodEmail, text })
   await condition(() => rig.spool.open === 1)
   assert.ok(
