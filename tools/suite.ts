@@ -43,7 +43,8 @@ export async function runSuite(files: readonly string[], progress: 'file by file
   }
   // What is the same for many processes is read and compiled once.
   process.env['NODE_COMPILE_CACHE'] ??= resolve('node_modules/.cache/compiled')
-  const lanes = Math.max(2, availableParallelism())
+  // One more than cores, because tests wait for disks, clocks and children.
+  const lanes = availableParallelism() + 1
   // Those with a process of their own are the long ones, so they go first.
   const queue = [...files.filter(isAlone), ...files.filter((file) => !isAlone(file))]
   const sum = { passed: 0, failed: 0 }
@@ -62,9 +63,9 @@ export async function runSuite(files: readonly string[], progress: 'file by file
   return sum
 }
 
-/** Large groups first and single files in the end, so that all lanes end at the same time. */
+/** Large groups first and small ones in the end, so that all lanes end at about the same time. */
 function nextGroup(queue: string[], lanes: number): string[] {
-  const size = Math.ceil(queue.length / lanes / 2)
+  const size = Math.max(4, Math.ceil(queue.length / lanes / 2))
   return queue.splice(0, queue.slice(0, 1).some(isAlone) ? 1 : size)
 }
 

@@ -48,6 +48,8 @@ async function assertNothingLeft(before: Shared): Promise<void> {
   )
 }
 
+// Some tests wait for what keeps no process alive by itself, such as a thread that is not waited for at the end.
+const awake = setInterval(() => {}, 60_000)
 for (const file of process.argv.slice(2)) {
   await suite(file, async () => {
     const before = shared()
@@ -57,3 +59,4 @@ for (const file of process.argv.slice(2)) {
   // Its result leaves before the next file begins: of that one it may be the last.
   await delay(1)
 }
+clearInterval(awake)

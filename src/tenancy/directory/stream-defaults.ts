@@ -52,17 +52,17 @@ export function readDefaults(pointer: string, written: Written): string {
 export function defaultsOf(json: string): StreamDefaults {
   const written = JSON.parse(json) as Written
   return {
-    expiresInMs: asFarAsRight(readers.expires_in, written['expires_in'], 0),
-    tags: asFarAsRight(readers.tags, written['tags'], []),
-    campaign: asFarAsRight(readers.campaign, written['campaign'], ''),
+    expiresInMs: asFarAsRight(written['expires_in'], (value) => readers.expires_in('', value), 0),
+    tags: asFarAsRight(written['tags'], (value) => readers.tags('', value), []),
+    campaign: asFarAsRight(written['campaign'], (value) => readers.campaign('', value), ''),
   }
 }
 
 /** Most streams have none, and an error costs its trace. */
-function asFarAsRight<T>(read: (pointer: string, value: unknown) => T, value: unknown, without: T): T {
+function asFarAsRight<T>(value: unknown, read: (value: unknown) => T, without: T): T {
   if (value === undefined) return without
   try {
-    return read('', value)
+    return read(value)
   } catch (error) {
     if (error instanceof InvalidValue) return without
     throw error
