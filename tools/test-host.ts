@@ -13,6 +13,9 @@ import { isDeepStrictEqual } from 'node:util'
 /** Closing a socket takes a few turns of the event loop; what is still open much later was forgotten. */
 const closingMsMax = 2_000
 
+/** Whoever listens to these, such as the loggers, disturbs nobody before. */
+const atTheEnd: ReadonlySet<string | symbol> = new Set(['exit', 'beforeExit'])
+
 /** What belongs to the whole process. */
 interface Shared {
   /** Open resources that keep the process alive, and listeners of the process, by kind. */
@@ -23,7 +26,8 @@ interface Shared {
 function shared(): Shared {
   const counts = new Map<string, number>()
   for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1)
-  for (const name of process.eventNames()) counts.set(`listener of ${String(name)}`, process.listenerCount(name))
+  for (const name of process.eventNames())
+    if (!atTheEnd.has(name)) counts.set(`listener of ${String(name)}`, process.listenerCount(name))
   return {
     counts,
     settings: { folder: process.cwd(), environment: { ...process.env }, 'exit code': process.exitCode },
