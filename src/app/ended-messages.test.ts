@@ -35,24 +35,36 @@ function message(id: string, statuses: readonly RecipientStatus[]): MessageRecor
   }
 }
 
+const note = (ended: EndedMessages, id: string, record: MessageRecord): void => ended.note('acme', id, record, record)
+
 test('only what has come to its end for everybody is kept, and for its tenant only', () => {
   const ended = new EndedMessages(new VirtualClock())
   for (const status of ['queued', 'deferred'] as const) {
-    ended.note('acme', status, message(status, ['delivered', status]))
+    note(ended, status, message(status, ['delivered', status]))
     assert.equal(ended.get('acme', status), null)
   }
   for (const status of ['delivered', 'bounced', 'expired'] as const) {
     const record = message(status, [status, 'delivered'])
-    ended.note('acme', status, record)
+    note(ended, status, record)
     assert.equal(ended.get('acme', status), record)
     assert.equal(ended.get('other', status), null)
   }
 })
 
+test('whoever asked for the status only does not know the attempts', () => {
+  const ended = new EndedMessages(new VirtualClock())
+  const summary = message('x', ['delivered'])
+  ended.note('acme', 'x', summary, null)
+  assert.equal(ended.status('acme', 'x'), summary)
+  assert.equal(ended.get('acme', 'x'), null)
+  note(ended, 'x', summary)
+  assert.equal(ended.get('acme', 'x'), summary)
+})
+
 test('limit app.ended-kept: so many are known, one more costs the oldest its place', () => {
   const ended = new EndedMessages(new VirtualClock())
   for (let i = 0; i <= endedKeptMax.value; i++) {
-    ended.note('acme', `${i}`, message(`${i}`, ['delivered']))
+    note(ended, `${i}`, message(`${i}`, ['delivered']))
     assert.equal(ended.get('acme', '0') === null, i === endedKeptMax.value)
   }
 })
@@ -60,8 +72,8 @@ test('limit app.ended-kept: so many are known, one more costs the oldest its pla
 test('limit app.ended-recipients: a message for four is kept, one for five is asked for again', () => {
   const ended = new EndedMessages(new VirtualClock())
   for (const recipients of [endedRecipientsMax.value - 1, endedRecipientsMax.value, endedRecipientsMax.value + 1]) {
-    ended.note(
-      'acme',
+    note(
+      ended,
       `${recipients}`,
       message(
         'x',
@@ -75,7 +87,7 @@ test('limit app.ended-recipients: a message for four is kept, one for five is as
 test('limit app.ended-age: a minute later it is asked for again', () => {
   const clock = new VirtualClock()
   const ended = new EndedMessages(clock)
-  ended.note('acme', 'x', message('x', ['delivered']))
+  note(ended, 'x', message('x', ['delivered']))
   clock.advance(endedMsMax.value - 1)
   assert.notEqual(ended.get('acme', 'x'), null)
   clock.advance(1)

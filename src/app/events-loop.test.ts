@@ -26,7 +26,7 @@ test('while nobody can be answered, as many questions wait as one thread may ask
   const heard: FromStore[] = []
   port1.on('message', (message: FromStore) => heard.push(message))
   for (let ask = 0; ask <= storeAsksMax.value; ask++) {
-    const message: ToStore = { kind: 'ask', ask, question: { kind: 'find', tenant: 'acme', id: 'x' } }
+    const message: ToStore = { kind: 'ask', ask, question: { kind: 'find', tenant: 'acme', id: 'x', withTries: true } }
     port1.postMessage(message)
   }
   await condition(() => heard.length > 0)

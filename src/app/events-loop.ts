@@ -367,7 +367,7 @@ class EventsLoop {
     const { store, tally } = this.#books
     if (question.kind === 'usage') return tally.usage(question.tenant, question.credential, systemClock.nowMs())
     if (question.kind === 'list') return store?.list(question.tenant, question.query) ?? { messages: [], next: null }
-    const { tenant, id } = question
-    return (tenant === null ? store?.findAny(id) : store?.find(tenant, id)) ?? null
+    const { tenant, id, withTries } = question
+    return store?.find(tenant, id, withTries) ?? null
   }
 }

@@ -45,7 +45,7 @@ test('questions that were not answered are asked again of the successor, which f
   assert.deepEqual(second.heard[1], {
     kind: 'ask',
     ask: 2,
-    question: { kind: 'find', tenant: 'acme', id: 'some id' },
+    question: { kind: 'find', tenant: 'acme', id: 'some id', withTries: true },
   })
   second.port.postMessage({ kind: 'answer', ask: 2, answer: null })
   assert.equal(await found, null)

@@ -3,7 +3,13 @@
  * successor, which is told first which claims are held.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
-import type { HardBounce, TenantUsage } from '../events/events.ts'
+import {
+  type HardBounce,
+  type PackedMessage,
+  type TenantUsage,
+  unpackMessage,
+  unpackSummary,
+} from '../events/events.ts'
 import { invariant } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type Failure, failures } from '../model/failures.ts'
@@ -14,6 +20,7 @@ import {
   type MessageQuery,
   type MessageRecord,
   type MessageStore,
+  type MessageSummary,
   StoreUnavailable,
 } from '../ports/message-store.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
@@ -75,14 +82,29 @@ export class StoreClient implements MessageStore {
   async find(tenant: string, id: string): Promise<MessageRecord | null> {
     const known = this.#ended.get(tenant, id)
     if (known !== null) return known
-    const record = (await this.#ask({ kind: 'find', tenant, id })) as MessageRecord | null
-    if (record !== null) this.#ended.note(tenant, id, record)
+    const record = await this.#find(tenant, id)
+    if (record !== null) this.#ended.note(tenant, id, record, record)
     return record
   }
 
   /** For the operator. */
   findAny(id: string): Promise<MessageRecord | null> {
-    return this.#ask({ kind: 'find', tenant: null, id }) as Promise<MessageRecord | null>
+    return this.#find(null, id)
+  }
+
+  async #find(tenant: string | null, id: string): Promise<MessageRecord | null> {
+    const packed = (await this.#ask({ kind: 'find', tenant, id, withTries: true })) as PackedMessage | null
+    return packed === null ? null : unpackMessage(packed)
+  }
+
+  async status(tenant: string, id: string): Promise<MessageSummary | null> {
+    const known = this.#ended.status(tenant, id)
+    if (known !== null) return known
+    const packed = (await this.#ask({ kind: 'find', tenant, id, withTries: false })) as PackedMessage | null
+    if (packed === null) return null
+    const summary = unpackSummary(packed)
+    this.#ended.note(tenant, id, summary, null)
+    return summary
   }
 
   list(tenant: string, query: MessageQuery): Promise<MessagePage> {

@@ -1,14 +1,14 @@
 /** What threads that serve clients, or main, and the events thread say to each other, over a port of their own. Structured-cloneable. */
-import type { HardBounce, HeldClaim, TenantUsage } from '../events/events.ts'
+import type { HardBounce, HeldClaim, PackedMessage, TenantUsage } from '../events/events.ts'
 import type { Failure } from '../model/failures.ts'
-import type { Claim, MessagePage, MessageQuery, MessageRecord } from '../ports/message-store.ts'
+import type { Claim, MessagePage, MessageQuery } from '../ports/message-store.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
 
 export type { HeldClaim }
 
 export type StoreQuestion =
   /** Null: any tenant's, for the operator. */
-  | { readonly kind: 'find'; readonly tenant: string | null; readonly id: string }
+  | { readonly kind: 'find'; readonly tenant: string | null; readonly id: string; readonly withTries: boolean }
   | { readonly kind: 'list'; readonly tenant: string; readonly query: MessageQuery }
   | { readonly kind: 'claim'; readonly tenant: string; readonly key: string; readonly requestSha256: string }
   /** How much was accepted; null: by whatever credential. */
@@ -26,7 +26,7 @@ export type ToStore =
   /** For the file of what was refused at the door. */
   | { readonly kind: 'refused'; readonly events: readonly Record<string, unknown>[] }
 
-export type StoreAnswer = MessageRecord | MessagePage | Claim | TenantUsage | null
+export type StoreAnswer = PackedMessage | MessagePage | Claim | TenantUsage | null
 
 export type FromStore =
   | { readonly kind: 'answer'; readonly ask: number; readonly answer: StoreAnswer }

@@ -34,7 +34,7 @@ function twoDays(rig: StoreRig): [string, string] {
   return [first, second]
 }
 
-const found = ({ table }: StoreRig, ids: string[]): boolean[] => ids.map((id) => table.find('acme', id) !== null)
+const found = ({ table }: StoreRig, ids: string[]): boolean[] => ids.map((id) => table.find('acme', id, false) !== null)
 
 test('a damaged catalogue is set aside: all messages are there, and the logs are read from their beginning', (t) => {
   // A file that is none at all, and damage behind its first page, cut off and overwritten.

@@ -1,18 +1,12 @@
 /** One day of the message store, open: what comes out. Every query names its tenant, except the one that operators use. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { uuidText } from '../kernel/ids.ts'
-import type {
-  AttemptRecord,
-  MessageRecord,
-  MessageSummary,
-  RecipientRecord,
-  RecipientStatus,
-  RecipientSummary,
-} from '../ports/message-store.ts'
-import { classOf, outcomeOf, reusedOf, statusOf, viaOf } from './codes.ts'
+import type { MessageSummary, RecipientStatus } from '../ports/message-store.ts'
+import { classOf, statusOf, viaOf } from './codes.ts'
 import { summaryRecipientsMax } from './limits.ts'
 import type { KeyedMessage } from './message-table.ts'
 import { readMore } from './more.ts'
+import { type PackedMessage, recipientsSql, triesSql, unpackSummary } from './packed-message.ts'
 
 export interface Search {
   readonly tenant: string
@@ -45,25 +39,25 @@ export class DayQueries {
   }
 
   /** Null tenant: of any. */
-  find(tenant: string | null, id: Buffer): MessageRecord | null {
+  find(tenant: string | null, id: Buffer, withTries: boolean): PackedMessage | null {
     const message = this.#prepared(`${messageSql} WHERE m.id = ?`).get(id) as unknown as MessageRow | undefined
     if (message === undefined || (tenant !== null && message.tenant !== tenant)) return null
-    const tries = Map.groupBy(
-      this.#prepared(triesSql).all(message.number) as unknown as TryRow[],
-      ({ recipient }) => recipient,
-    )
-    const rows = this.#prepared(recipientsSql).all(message.number, -1) as unknown as RecipientRow[]
-    const recipients = rows.map(
-      (row): RecipientRecord => ({ ...recipientOf(row), tries: (tries.get(row.recipient) ?? []).map(tryOf) }),
-    )
-    return { ...headOf(message), recipients, status: firstStatus(rows) }
+    return this.#packed(message, -1, withTries)
   }
 
   summary(number: number): MessageSummary {
     const message = this.#prepared(`${messageSql} WHERE m.number = ?`).get(number) as unknown as MessageRow
-    const rows = this.#prepared(recipientsSql).all(number, summaryRecipientsMax.value) as unknown as RecipientRow[]
-    const status = rows.length === message.recipients ? firstStatus(rows) : this.status(number)
-    return { ...headOf(message), recipients: rows.map(recipientOf), status }
+    const summary = unpackSummary(this.#packed(message, summaryRecipientsMax.value, false))
+    return summary.recipients.length === message.recipients ? summary : { ...summary, status: this.status(number) }
+  }
+
+  #packed(message: MessageRow, recipientsMax: number, withTries: boolean): PackedMessage {
+    const { number } = message
+    return {
+      head: headOf(message),
+      recipients: textOf(this.#prepared(recipientsSql).get(number, recipientsMax)),
+      tries: withTries ? textOf(this.#prepared(triesSql).get(number)) : null,
+    }
   }
 
   status(number: number): RecipientStatus {
@@ -117,14 +111,6 @@ const candidatesBy = (leader: string, condition: string): string =>
 const messageSql = `SELECT m.number, m.id, t.name AS tenant, m.accepted, m.expires, m.bytes, m.recipients, m.kind, m.returnPath, m.sender, m.subject,
   m.client, m.more, m.idempotencyKey, m.requestSha256 FROM messages AS m JOIN tenants AS t ON t.tenant = m.tenant`
 
-const recipientsSql = `SELECT r.recipient, r.accepted, coalesce(r.address, r.folded) AS address, r.status, r.attempts, r.next, r.duplicate,
-  a.at, a.code, a.enhanced, a.reply
-  FROM recipients AS r LEFT JOIN attempts AS a ON a.number = r.number AND a.recipient = r.recipient AND a.attempt = r.attempts
-  WHERE r.number = ? ORDER BY r.recipient LIMIT ?`
-
-const triesSql = `SELECT a.recipient, a.attempt, a.started, a.connected, a.envelope, a.finished, a.what, a.code, a.enhanced, a.reply,
-  p.host, p.address, p.source, p.tls FROM attempts AS a JOIN peers AS p ON p.peer = a.peer WHERE a.number = ? ORDER BY a.recipient, a.attempt`
-
 interface MessageRow {
   readonly number: number
   readonly id: Uint8Array
@@ -143,42 +129,9 @@ interface MessageRow {
   readonly requestSha256: string | null
 }
 
-interface RecipientRow {
-  readonly recipient: number
-  readonly accepted: number
-  readonly address: string
-  readonly status: number
-  readonly attempts: number
-  readonly next: number
-  readonly duplicate: number
-  readonly at: number | null
-  readonly code: number | null
-  readonly enhanced: string | null
-  readonly reply: string | null
-}
+const textOf = (row: Record<string, unknown> | undefined): string => String(Object.values(row ?? {})[0])
 
-interface TryRow {
-  readonly recipient: number
-  readonly attempt: number
-  readonly started: number
-  readonly connected: number
-  readonly envelope: number
-  readonly finished: number
-  readonly what: number
-  readonly code: number
-  readonly enhanced: string
-  readonly reply: string
-  readonly host: string
-  readonly address: string
-  readonly source: string
-  readonly tls: string
-}
-
-/** Statuses are numbered in the order in which they count. */
-const firstStatus = (rows: readonly RecipientRow[]): RecipientStatus =>
-  statusOf(rows.reduce((first, { status }) => Math.min(first, status), Number.MAX_SAFE_INTEGER))
-
-const headOf = (row: MessageRow): Omit<MessageSummary, 'recipients' | 'status'> => ({
+const headOf = (row: MessageRow): PackedMessage['head'] => ({
   id: uuidText(row.id, 0),
   tenant: row.tenant,
   returnPath: row.returnPath,
@@ -196,30 +149,4 @@ const headOf = (row: MessageRow): Omit<MessageSummary, 'recipients' | 'status'> 
   contentBytes: row.bytes,
   client: row.client,
   recipientCount: row.recipients,
-})
-
-const recipientOf = (row: RecipientRow): RecipientSummary => ({
-  address: row.address,
-  status: statusOf(row.status),
-  attempts: row.attempts,
-  code: row.code ?? 0,
-  enhanced: row.enhanced ?? '',
-  text: row.reply ?? '',
-  updatedAtMs: row.at ?? row.accepted,
-  nextAttemptAtMs: row.next,
-  mayBeDuplicate: row.duplicate !== 0,
-})
-
-const tryOf = (row: TryRow): AttemptRecord => ({
-  number: row.attempt,
-  startedAtMs: row.started,
-  host: row.host,
-  address: row.address,
-  source: row.source,
-  tls: row.tls,
-  reusedConnection: reusedOf(row.what),
-  connectedMs: row.connected,
-  envelopeMs: row.envelope,
-  finishedMs: row.finished,
-  outcome: { ...outcomeOf(row.what), code: row.code, enhanced: row.enhanced, text: row.reply },
 })

@@ -4,6 +4,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { outcomeOf, firstNoonMs, headOf, idOf, StoreRig } from '../../test/support/store-rig.ts'
+import { unpackSummary } from './packed-message.ts'
 import { noFacts } from '../model/submission.ts'
 import { BadCursor, type MessageQuery, type RecipientStatus } from '../ports/message-store.ts'
 import { hourMs, MiB, minuteMs } from '../kernel/units.ts'
@@ -80,9 +81,9 @@ test('everything that is told of a message is in its record', (t) => {
       { address: 'carol@example.net', status: 'queued', attempts: 0, ...quiet, updatedAtMs: firstNoonMs, tries: [] },
     ],
   }
-  assert.deepEqual(rig.table.find('acme', head.id), expected)
+  assert.deepEqual(rig.find('acme', head.id), expected)
   rig.reopen()
-  assert.deepEqual(rig.table.findAny(head.id.toUpperCase()), expected)
+  assert.deepEqual(rig.find(null, head.id.toUpperCase()), expected)
   const [summary] = rig.table.list('acme', { limit: 1 }).messages
   const untold = expected.recipients.map((recipient) => ({ ...recipient, tries: undefined }))
   const shown = summary?.recipients.map((recipient) => ({ ...recipient, tries: undefined }))
@@ -93,7 +94,7 @@ test('everything that is told of a message is in its record', (t) => {
 test('a message’s status is the first that any recipient has: queued, deferred, bounced, expired, delivered', (t) => {
   const rig = new StoreRig(t)
   const id = rig.accept(64, { recipients: ['a@x.example', 'b@x.example', 'c@x.example', 'd@x.example'] })
-  const status = (): RecipientStatus | undefined => rig.table.find('acme', id)?.status
+  const status = (): RecipientStatus | undefined => rig.find('acme', id)?.status
   const seen = [status()]
   const steps = [
     ['delivered', 1, 0],
@@ -113,16 +114,16 @@ test('records that come again change nothing, and nothing follows an end', (t) =
   const rig = new StoreRig(t)
   const id = rig.accept(64)
   for (const attempt of [1, 2]) rig.table.outcome(64, outcomeOf('deferred', attempt))
-  const before = rig.table.find('acme', id)
+  const before = rig.find('acme', id)
   rig.accept(64, { tenant: 'other', recipients: ['somebody@else.example'] })
   for (const attempt of [1, 2]) rig.table.outcome(64, outcomeOf('delivered', attempt - 1))
   rig.table.outcome(64, outcomeOf('deferred', 2))
-  assert.deepEqual(rig.table.find('acme', id), before)
+  assert.deepEqual(rig.find('acme', id), before)
   assert.equal(rig.table.figures().outcomesIgnored, 0)
   rig.table.outcome(64, outcomeOf('bounced', 3))
-  const end = rig.table.find('acme', id)
+  const end = rig.find('acme', id)
   rig.table.outcome(64, outcomeOf('delivered', 4))
-  assert.deepEqual(rig.table.find('acme', id), end)
+  assert.deepEqual(rig.find('acme', id), end)
   assert.equal(rig.table.figures().outcomesIgnored, 1)
 })
 
@@ -131,7 +132,7 @@ test('an end that has the number of the attempt before it counts: attempts are n
   const id = rig.accept(64)
   rig.table.outcome(64, outcomeOf('deferred', 65_535))
   rig.table.outcome(64, outcomeOf('expired', 65_535))
-  assert.equal(rig.table.find('acme', id)?.status, 'expired')
+  assert.equal(rig.find('acme', id)?.status, 'expired')
 })
 
 test('outcomes of unknown messages and recipients are ignored and counted', (t) => {
@@ -148,9 +149,9 @@ test('a tenant finds its own messages only, whatever it asks', (t) => {
   const facts = { tags: ['sale'], idempotencyKey: 'k', requestSha256: 'f'.repeat(64) }
   const ours = rig.accept(64, { ...common, tenant: 'acme' }, facts)
   const theirs = rig.accept(128, { ...common, tenant: 'other' }, facts)
-  assert.equal(rig.table.find('acme', theirs), null)
-  assert.equal(rig.table.find('other', ours), null)
-  assert.equal(rig.table.findAny(theirs)?.tenant, 'other')
+  assert.equal(rig.find('acme', theirs), null)
+  assert.equal(rig.find('other', ours), null)
+  assert.equal(rig.find(null, theirs)?.tenant, 'other')
   const searches: Partial<MessageQuery>[] = [
     {},
     { recipient: 'Ann@Example.net' },
@@ -235,7 +236,7 @@ test('what is asked for in a shape that no id has is not found', (t) => {
   const rig = new StoreRig(t)
   rig.accept(64)
   for (const id of ['', 'x', "' OR 1=1", idOf(65, firstNoonMs), idOf(64, firstNoonMs - 1)])
-    assert.equal(rig.table.find('acme', id), null)
+    assert.equal(rig.find('acme', id), null)
 })
 
 test('text of any kind comes back as it went in', (t) => {
@@ -249,7 +250,7 @@ test('text of any kind comes back as it went in', (t) => {
   ]
   const facts = { from: subject, subject, tags: ['%', '', "'"], metadata: '{"a":"\\u0000"}', idempotencyKey: "'k\0" }
   const id = rig.accept(64, { recipients, returnPath: '', client: subject }, facts)
-  const record = rig.table.find('acme', id)
+  const record = rig.find('acme', id)
   assert.deepEqual(record?.facts, { ...noFacts, ...facts })
   assert.deepEqual([record?.returnPath, record?.client], ['', subject])
   const addresses = record?.recipients.map(({ address }) => address)
@@ -279,5 +280,48 @@ test('the catalogue does not grow with every sync', (t) => {
 
 test('a submission without facts is one too', (t) => {
   const rig = new StoreRig(t)
-  assert.deepEqual(rig.table.find('acme', rig.accept(64))?.facts, noFacts)
+  assert.deepEqual(rig.find('acme', rig.accept(64))?.facts, noFacts)
+})
+
+test('replies come back as they were given, whatever is in them', (t) => {
+  const rig = new StoreRig(t)
+  const id = rig.accept(64)
+  const texts = ['', '"', "\\'\\u0000", 'a\0b\u2028\n\t\x7f\x01', 'größer 漢字 🙂', '[1,"x"]', '{"a":1}', '\ufeff']
+  for (const [i, text] of texts.entries()) {
+    const outcome = outcomeOf('deferred', i + 1)
+    const [first] = outcome.recipients
+    assert.ok(first !== undefined)
+    const attempt = { ...outcome.attempt, host: text, tls: text }
+    rig.table.outcome(64, { ...outcome, attempt, recipients: [{ ...first, outcome: { ...first.outcome, text } }] })
+  }
+  const [recipient] = rig.find('acme', id)?.recipients ?? []
+  assert.deepEqual(
+    recipient?.tries.map(({ number, host, tls, outcome }) => [number, host, tls, outcome.text]),
+    texts.map((text, i) => [i + 1, text, text, text]),
+  )
+})
+
+test('without tries there is everything but them', (t) => {
+  const rig = new StoreRig(t)
+  const recipients = Array.from({ length: 25 }, (_, i) => `r${i}@x.example`)
+  const id = rig.accept(64, { recipients })
+  rig.table.outcome(64, outcomeOf('deferred', 1, { recipient: 3 }))
+  rig.table.outcome(64, outcomeOf('bounced', 2, { recipient: 3 }))
+  const packed = rig.table.find('acme', id, false)
+  assert.ok(packed !== null)
+  assert.equal(packed.tries, null)
+  const record = rig.find('acme', id)
+  assert.ok(record !== null)
+  const { recipients: shown, ...summary } = unpackSummary(packed)
+  assert.deepEqual({ ...record, recipients: null }, { ...summary, recipients: null })
+  assert.deepEqual(
+    record.recipients,
+    shown.map((recipient, i) => ({ ...recipient, tries: record.recipients[i]?.tries })),
+  )
+  assert.ok(shown.every((recipient) => !('tries' in recipient)))
+  assert.deepEqual(
+    record.recipients.map(({ address, tries }) => [address, tries.length]),
+    recipients.map((address, i) => [address, i === 3 ? 2 : 0]),
+  )
+  assert.equal(rig.table.find('other', id, false), null)
 })

@@ -172,7 +172,7 @@ class Reader {
   check(): void {
     const { rig, history } = this
     for (const [number, { head, facts, people }] of history.messages) {
-      const record = rig.table.find(head.tenant, head.id)
+      const record = rig.find(head.tenant, head.id)
       assert.ok(record !== null, `message ${number} is unknown`)
       assert.deepEqual(record.facts, facts)
       const first = Math.min(...people.map(({ status }) => recipientStatuses.indexOf(status)))
@@ -193,7 +193,7 @@ class Reader {
           tries: tries.slice(-attemptsKeptMax.value),
         })),
       )
-      assert.equal(rig.table.find(head.tenant === 't0' ? 't1' : 't0', head.id), null)
+      assert.equal(rig.find(head.tenant === 't0' ? 't1' : 't0', head.id), null)
     }
     assert.equal(rig.table.figures().messages, history.messages.size)
     for (const tenant of ['t0', 't1']) {

@@ -78,7 +78,7 @@ test('limit store.attempts-kept: the last so many attempts of a recipient', (t) 
   for (let attempt = 1; attempt <= above; attempt++) {
     rig.table.outcome(64, outcomeOf('deferred', attempt))
     if (attempt < below) continue
-    const [recipient] = rig.table.find('acme', id)?.recipients ?? []
+    const [recipient] = rig.find('acme', id)?.recipients ?? []
     assert.equal(recipient?.tries.length, Math.min(attempt, attemptsKeptMax.value))
     assert.equal(recipient.tries.at(-1)?.number, attempt)
   }
@@ -156,7 +156,7 @@ test('limit store.retention: a message can be asked for on so many days after it
   for (let day = 1; day <= 4; day++) {
     rig.nextDay()
     assert.deepEqual(rig.table.prune(), day <= 3 ? [] : ['2026-07-01'])
-    assert.equal(rig.table.find('acme', id) === null, day > 3)
+    assert.equal(rig.find('acme', id) === null, day > 3)
   }
   rig.table.outcome(64, outcomeOf('delivered', 1))
   assert.deepEqual(filesOf(rig, /^\d/), [])
@@ -244,7 +244,7 @@ test('a clock that is put right again has cost nothing, whatever was accepted un
   rig.accept(64 * 11)
   rig.clock.advance(dayMs / 4)
   rig.table.prune()
-  assert.equal(rig.table.find('acme', first), null, 'it was old by any clock')
+  assert.equal(rig.find('acme', first), null, 'it was old by any clock')
   assert.equal(rig.table.figures().days, 5)
   rig.clock.jumpWall(-longAheadMs)
   assert.deepEqual(rig.table.prune(), [])

@@ -1,7 +1,8 @@
 /** What goes into the message store, and what it answers. */
 import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { SubmissionFacts, SubmissionHead } from '../model/submission.ts'
-import type { MessagePage, MessageQuery, MessageRecord } from '../ports/message-store.ts'
+import type { MessagePage, MessageQuery } from '../ports/message-store.ts'
+import type { PackedMessage } from './packed-message.ts'
 
 /** As the log of its intake has it. */
 export interface MessageHead
@@ -58,9 +59,8 @@ export interface MessageTable {
   syncElsewhere(positions: ReadonlyMap<string, number>): Promise<boolean>
 
   /** These know everything that went in, committed or not. */
-  find(tenant: string, id: string): MessageRecord | null
-  /** Whosoever it is: for operators. */
-  findAny(id: string): MessageRecord | null
+  /** Null tenant: whosoever it is, for operators. Without tries it has what the recipients' own rows say. */
+  find(tenant: string | null, id: string, withTries: boolean): PackedMessage | null
   /** @throws BadCursor */
   list(tenant: string, query: MessageQuery): MessagePage
   /** The message that was accepted with this key within `keyMsMax`. */

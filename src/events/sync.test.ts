@@ -74,7 +74,7 @@ test('positions are written when the day files are on disk, and what went in mea
   assert.equal(disk.orders.at(-1), `sync ${day}`)
   rig.crash()
   assert.deepEqual([...rig.table.positions], [...positions])
-  assert.notEqual(rig.table.find('acme', id), null)
+  assert.notEqual(rig.find('acme', id), null)
 })
 
 test('nothing is synced that was not written to', async (t) => {

@@ -7,7 +7,7 @@ import { uuidBytes } from '../kernel/ids.ts'
 import type { Random } from '../kernel/random.ts'
 import { formatBytes, formatDuration } from '../kernel/units.ts'
 import type { SubmissionFacts } from '../model/submission.ts'
-import { BadCursor, type MessagePage, type MessageQuery, type MessageRecord } from '../ports/message-store.ts'
+import { BadCursor, type MessagePage, type MessageQuery } from '../ports/message-store.ts'
 import { BelievedTime } from './believed-time.ts'
 import { Catalogue } from './catalogue.ts'
 import { Cursors } from './cursor.ts'
@@ -16,6 +16,7 @@ import type { DayFile } from './day-file.ts'
 import { DayFiles, dayName, dayOf } from './day-files.ts'
 import { clockDoubtMsMin, keyMsMax, walBytesMax } from './limits.ts'
 import type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
+import type { PackedMessage } from './packed-message.ts'
 import { listMessages } from './search.ts'
 import type { Day } from './spans.ts'
 import { explained, isDamage, syncAhead } from './sqlite.ts'
@@ -190,15 +191,7 @@ class MessageStoreTable implements MessageTable {
     return error
   }
 
-  find(tenant: string, id: string): MessageRecord | null {
-    return this.#find(tenant, id)
-  }
-
-  findAny(id: string): MessageRecord | null {
-    return this.#find(null, id)
-  }
-
-  #find(tenant: string | null, id: string): MessageRecord | null {
+  find(tenant: string | null, id: string, withTries: boolean): PackedMessage | null {
     const bytes = uuidBytes(id)
     if (bytes === null) return null
     const text = id.toLowerCase()
@@ -206,7 +199,7 @@ class MessageStoreTable implements MessageTable {
       for (const day of this.#files.days) {
         const facts = this.#files.factsOf(day)
         if (facts === undefined || text < facts.idFirst || text > facts.idLast) continue
-        const found = this.#files.get(day).queries.find(tenant, bytes)
+        const found = this.#files.get(day).queries.find(tenant, bytes, withTries)
         if (found !== null) return found
       }
       return null

@@ -31,7 +31,7 @@ export interface MessageSummary {
   /** Where it came from. */
   readonly client: string
   readonly recipientCount: number
-  /** At most `summaryRecipientsMax` of them, in the order of the envelope. */
+  /** In the order of the envelope; in a list at most `summaryRecipientsMax` of them. */
   readonly recipients: readonly RecipientSummary[]
   readonly status: RecipientStatus
 }
@@ -100,6 +100,8 @@ export type Claim =
 
 export interface MessageStore {
   find(tenant: string, id: string): Promise<MessageRecord | null>
+  /** The same, with all recipients and without their attempts: for those who ask again and again. */
+  status(tenant: string, id: string): Promise<MessageSummary | null>
   /** @throws BadCursor when the cursor is not one that this store gave for this tenant */
   list(tenant: string, query: MessageQuery): Promise<MessagePage>
   /** While another request with the same key is under way it waits for that one's end, for at most `claimWaitMsMax`: then `StoreUnavailable`. */

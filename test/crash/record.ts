@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { createGunzip } from 'node:zlib'
 import { Compile } from 'typebox/schema'
-import { openMessageStore, rotatedNames, Tally } from '../../src/events/events.ts'
+import { openMessageStore, unpackMessage, rotatedNames, Tally } from '../../src/events/events.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
 import { systemRandom } from '../../src/kernel/random.ts'
 import { dayMs, GiB } from '../../src/kernel/units.ts'
@@ -107,7 +107,10 @@ export async function checkRecord(sources: RecordSources): Promise<CheckedRecord
       sent,
       notices,
       empty,
-      stored: (id) => store.findAny(id)?.recipients ?? null,
+      stored: (id) => {
+        const packed = store.find(null, id, true)
+        return packed === null ? null : unpackMessage(packed).recipients
+      },
       usage: (tenant, day) => tally.usage(tenant, null, day * dayMs).dayMessages,
       suppressed: readSuppressed(dataDirectory),
     })

@@ -16,18 +16,20 @@ export const statusMutants = [
  * The store as it would be if records that come again were news. That an older one merely takes the place of a newer one cannot be seen: what comes again
  * comes in order and to its end before anybody is answered.
  */
-export function countingAgain(table: MessageTable): MessageTable {
+export function countingAgain(table: MessageTable): {
+  readonly table: MessageTable
+  readonly told: (record: MessageRecord) => MessageRecord
+} {
   const numbers = new Map<string, number>()
   const counts = new Map<string, number>()
-  const altered = (record: MessageRecord | null): MessageRecord | null =>
-    record && {
-      ...record,
-      recipients: record.recipients.map((recipient, i) => {
-        const attempts = counts.get(`${numbers.get(record.id)} ${i}`) ?? 0
-        return { ...recipient, attempts: Math.max(attempts, recipient.attempts) }
-      }),
-    }
-  return {
+  const told = (record: MessageRecord): MessageRecord => ({
+    ...record,
+    recipients: record.recipients.map((recipient, i) => {
+      const attempts = counts.get(`${numbers.get(record.id)} ${i}`) ?? 0
+      return { ...recipient, attempts: Math.max(attempts, recipient.attempts) }
+    }),
+  })
+  const counting: MessageTable = {
     positions: table.positions,
     submission(number, head, facts) {
       numbers.set(head.id, number)
@@ -43,12 +45,12 @@ export function countingAgain(table: MessageTable): MessageTable {
     commit: () => table.commit(),
     sync: (positions) => table.sync(positions),
     syncElsewhere: (positions) => table.syncElsewhere(positions),
-    find: (tenant, id) => altered(table.find(tenant, id)),
-    findAny: (id) => altered(table.findAny(id)),
+    find: (tenant, id, withTries) => table.find(tenant, id, withTries),
     list: (tenant, query) => table.list(tenant, query),
     key: (tenant, key) => table.key(tenant, key),
     prune: () => table.prune(),
     figures: () => table.figures(),
     close: () => table.close(),
   }
+  return { table: counting, told }
 }

@@ -39,6 +39,10 @@ export class MemoryMessageStore implements MessageStore {
     return record?.tenant === tenant ? record : null
   }
 
+  status(tenant: string, id: string): Promise<MessageRecord | null> {
+    return this.find(tenant, id)
+  }
+
   async list(tenant: string, query: MessageQuery): Promise<MessagePage> {
     this.#mustAnswer()
     this.queries.push(query)

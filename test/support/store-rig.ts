@@ -8,6 +8,7 @@ import {
   type MessageTable,
   openMessageStore,
   type StoreOptions,
+  unpackMessage,
 } from '../../src/events/events.ts'
 import { VirtualClock } from '../../src/kernel/clock.ts'
 import { uuidText } from '../../src/kernel/ids.ts'
@@ -15,6 +16,7 @@ import { seededRandom } from '../../src/kernel/random.ts'
 import { dayMs, GiB } from '../../src/kernel/units.ts'
 import type { OutcomeKind } from '../../src/model/outcome.ts'
 import { noFacts, type SubmissionFacts } from '../../src/model/submission.ts'
+import type { MessageRecord } from '../../src/ports/message-store.ts'
 
 /** 2026-07-01, noon, UTC. */
 export const firstNoonMs = Date.UTC(2026, 6, 1, 12)
@@ -74,6 +76,12 @@ export class StoreRig {
     rmSync(this.directory, { recursive: true })
     cpSync(copy, this.directory, { recursive: true })
     this.table = this.open()
+  }
+
+  /** Null tenant: of any. */
+  find(tenant: string | null, id: string): MessageRecord | null {
+    const packed = this.table.find(tenant, id, true)
+    return packed === null ? null : unpackMessage(packed)
   }
 
   /** Accepts a message now. Its id tells its number and time. */

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { invariant } from '../../kernel/assert.ts'
 import { uuidBytes } from '../../kernel/ids.ts'
 import { failures, httpFailures } from '../../model/failures.ts'
-import { BadCursor, type MessageQuery, type MessageRecord, StoreUnavailable } from '../../ports/message-store.ts'
+import { BadCursor, type MessageQuery, StoreUnavailable } from '../../ports/message-store.ts'
 import { readAddress } from './addresses.ts'
 import { pointerToken } from './json.ts'
 import { pageMessagesMax } from './limits.ts'
@@ -25,8 +25,10 @@ export function createReaders(server: HttpServer): {
   const { store } = server
   const checkQuery: Check<typeof listQuery> = checkOf(listQuery)
   return {
-    email: async (request, reply) => json(reply, recordView(await findMessage(server, request))),
-    status: async (request, reply) => json(reply, statusView(await findMessage(server, request))),
+    email: async (request, reply) =>
+      json(reply, recordView(await known(request, (tenant, id) => store.find(tenant, id)))),
+    status: async (request, reply) =>
+      json(reply, statusView(await known(request, (tenant, id) => store.status(tenant, id)))),
     list: async (request, reply) => {
       const query = parameters(request.query as Readonly<Record<string, unknown>>)
       const question = aboutParameters(() => {
@@ -39,9 +41,13 @@ export function createReaders(server: HttpServer): {
   }
 }
 
-async function findMessage({ store }: HttpServer, request: FastifyRequest): Promise<MessageRecord> {
+/** The message that the path names. */
+async function known<Message>(
+  request: FastifyRequest,
+  ask: (tenant: string, id: string) => Promise<Message | null>,
+): Promise<Message> {
   const { id } = request.params as { id: string }
-  const message = uuidBytes(id) === null ? null : await answered(store.find(tenantOf(request), id.toLowerCase()))
+  const message = uuidBytes(id) === null ? null : await answered(ask(tenantOf(request), id.toLowerCase()))
   if (message === null) {
     const cure =
       'Use the id that the 202 gave, with a key of the same tenant. Messages are forgotten after a time (store.retention).'

@@ -70,7 +70,8 @@ function recipientRecordView(recipient: RecipientRecord) {
   return { ...recipientView(recipient), tries: recipient.tries.map(attemptView) }
 }
 
-function attemptView({ outcome, ...attempt }: AttemptRecord) {
+function attemptView(attempt: AttemptRecord) {
+  const { outcome } = attempt
   return {
     number: attempt.number,
     started_at: timeText(attempt.startedAtMs),

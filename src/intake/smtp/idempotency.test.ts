@@ -33,6 +33,10 @@ class FakeStore implements MessageStore {
     throw new Error('intake does not ask that')
   }
 
+  status(): never {
+    throw new Error('intake does not ask that')
+  }
+
   list(): never {
     throw new Error('intake does not ask that')
   }

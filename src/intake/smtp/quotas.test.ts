@@ -116,6 +116,7 @@ test('a message with a key of idempotency that was refused for a quota may be se
     claim: async () => ({ kind: 'new', claim: 7 }),
     release: (claim) => void released.push(claim),
     find: () => assert.fail('intake does not ask that'),
+    status: () => assert.fail('intake does not ask that'),
     list: () => assert.fail('intake does not ask that'),
   }
   const { rig, open, load, quotas, rows } = await door(t, { messagesPerDay: 2 }, store)
