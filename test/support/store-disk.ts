@@ -55,7 +55,7 @@ export class StoreDisk {
     this.#durable = after
   }
 
-  /** A write-ahead log is worth something together with the file that it was begun with, which only `sync` changes. */
+  /** A write-ahead log is worth something together with the file that it was begun with; what was synced of it does not tear. */
   #survive(day: string, now: Files, after: Files, random: Random): void {
     const log = `${day}-wal`
     const dice = random.fraction()
@@ -68,7 +68,13 @@ export class StoreDisk {
       return
     }
     if (whole !== undefined) after.set(day, whole)
-    if (ahead !== undefined) after.set(log, dice < 0.7 ? ahead : torn(ahead, random))
+    if (ahead !== undefined) after.set(log, dice < 0.7 ? ahead : torn(ahead, this.#syncedBytes(log, ahead), random))
+  }
+
+  /** Of a log that was begun anew since, nothing; what was in it before is in the file. */
+  #syncedBytes(log: string, ahead: Buffer): number {
+    const synced = this.#durable.get(log)
+    return synced !== undefined && ahead.subarray(0, synced.length).equals(synced) ? synced.length : 0
   }
 
   remove(): void {
@@ -90,9 +96,10 @@ export class StoreDisk {
   }
 }
 
-/** Cut short, or with a sector that never arrived. */
-function torn(log: Buffer, random: Random): Buffer {
-  const sector = sectorBytes * (random.uint32() % Math.max(1, Math.ceil(log.length / sectorBytes)))
+/** Cut short, or with a sector that never arrived, behind what was synced. */
+function torn(log: Buffer, syncedBytes: number, random: Random): Buffer {
+  const sectors = Math.ceil((log.length - syncedBytes) / sectorBytes)
+  const sector = syncedBytes + sectorBytes * (random.uint32() % Math.max(1, sectors))
   if (random.fraction() < 0.5) return log.subarray(0, sector)
   return Buffer.from(log).fill(0, sector, Math.min(log.length, sector + sectorBytes))
 }
