@@ -404,6 +404,10 @@ test('the admin token is made once, for its owner only', () => {
   assert.throws(() => ensureAdminToken(data), /everyone/)
 })
 
+test('the reference shows a default as it stands in a file', () => {
+  assert.match(configurationReference(), /sandbox: `http:\/\/127\.0\.0\.1:8081`/)
+})
+
 test('docs/configuration.md is what `config reference` prints', () => {
   const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8')
   assert.equal(page, configurationReference(), 'run: node src/main.ts config reference > docs/configuration.md')

@@ -126,6 +126,7 @@ function defaults(facts: OptionFacts): string {
 
 /** In flow style, as it could stand in the file. */
 function written(value: FileValue): string {
+  if (typeof value === 'string') return `\`${value}\``
   return Array.isArray(value) && value.length === 0
     ? 'empty'
     : `\`${JSON.stringify(value)

@@ -99,7 +99,7 @@ export const failures = {
     'option_unknown',
     '550 5.6.0',
     422,
-    'a field whose name begins with X-Posthaste- is not one that is known here',
+    'of the names that begin with X-Posthaste- there are Class, Stream, Campaign, Tag, Metadata, Expires-In and Idempotency-Key: this message has another',
   ),
   /** `option` is our own name for it, `problem` our own words. */
   optionInvalid: (option: string, problem: string): Failure =>
@@ -110,7 +110,12 @@ export const failures = {
     422,
     `more than ${cutsMax.value} groups of X-Posthaste- fields stand apart in the header`,
   ),
-  streamUnknown: failure('stream_unknown', '550 5.6.0', 422, 'this client has no stream of that name'),
+  streamUnknown: failure(
+    'stream_unknown',
+    '550 5.6.0',
+    422,
+    'this client has no stream of that name: create it first, or name none',
+  ),
   idempotencyConflict: failure(
     'idempotency_conflict',
     '550 5.7.0',

@@ -22,7 +22,7 @@ export class InvalidValue extends PosthasteError {
   readonly pointer: string
 
   constructor(pointer: string, what: string, cure: string) {
-    super('invalid_value', `${pointer}: ${what}`, cure)
+    super('invalid_value', pointer === '' ? what : `${pointer}: ${what}`, cure)
     this.pointer = pointer
   }
 }

@@ -63,7 +63,7 @@ function summary(context: CliContext, status: EngineStatus): string {
       : [
           [
             'store',
-            `${count(store.messages)} messages of ${count(store.days)} days, ${formatBytes(store.bytes)}${store.behindBytes > storeBehindBytes ? `, ${formatBytes(store.behindBytes)} behind` : ''}`,
+            `${count(store.messages)} messages of ${count(store.days)} ${store.days === 1 ? 'day' : 'days'}, ${formatBytes(store.bytes)}${store.behindBytes > storeBehindBytes ? `, ${formatBytes(store.behindBytes)} behind` : ''}`,
           ] as const,
         ]),
     ...(record === null ? [] : [['notices', noticesLine(record)] as const]),

@@ -30,6 +30,7 @@ test('tenants: made, listed by pages, found by id and name, renamed, suspended, 
   assert.deepEqual(codeOf(await call('GET', '/tenants/acme')), [404, 'tenant_unknown'])
   assert.deepEqual(codeOf(await call('POST', '/tenants', { name: 'beta' })), [409, 'tenant_name_taken'])
   assert.deepEqual(codeOf(await call('POST', '/tenants', { name: 'Be ta' })), [422, 'invalid_value', '/name'])
+  assert.equal((await call('POST', '/tenants', [])).body.detail, 'the body is not an object')
   assert.deepEqual(codeOf(await call('GET', '/tenants?limit=0')), [400, 'bad_limit'])
   assert.deepEqual(codeOf(await call('GET', '/tenants?after=a&after=b')), [400, 'repeated_parameter'])
 })

@@ -46,7 +46,9 @@ test('limit admin.body: 64 KiB are read, one octet more is 413', async (t) => {
     const body = `"${'x'.repeat(bytes - 2)}"`
     const head = `POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n`
     const answer = await answerTo(t, server, `${head}Content-Length: ${bytes}\r\n\r\n${body}`)
-    assert.equal(statusOf(answer), bytes > limits.bodyBytesMax.value ? 413 : 404)
+    const isOver = bytes > limits.bodyBytesMax.value
+    assert.equal(statusOf(answer), isOver ? 413 : 404)
+    assert.equal(/"code":"body_too_big","detail":"the body is larger than 64 KiB"/.test(answer), isOver)
   }
 })
 

@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { PosthasteError } from '../../kernel/errors.ts'
-import { secondMs } from '../../kernel/units.ts'
+import { formatBytes, secondMs } from '../../kernel/units.ts'
 import {
   bodyBytesMax,
   connectionsMax,
@@ -108,6 +108,10 @@ function answerErrors(app: FastifyInstance, onError: (error: Error) => void): vo
     if (status === 415) {
       const what = 'the body is not application/json'
       return problem(reply, status, 'not_json_type', what, 'Send JSON, and say so in Content-Type.')
+    }
+    if (status === 413) {
+      const what = `the body is larger than ${formatBytes(bodyBytesMax.value)}`
+      return problem(reply, status, 'body_too_big', what, 'Send it in several requests.')
     }
     if (status < 500)
       return problem(reply, status, (error.code ?? 'bad_request').toLowerCase(), error.message, 'Correct the request.')
