@@ -170,6 +170,7 @@ export const httpFailures = {
   fieldUnknown: onlyHttp('field_unknown', 422, 'there is no field of that name'),
   fieldMissing: onlyHttp('field_missing', 422, 'a field is missing'),
   fieldInvalid: onlyHttp('field_invalid', 422, 'a field has a value that it cannot have'),
+  contentMissing: onlyHttp('content_missing', 422, 'the message has neither text, HTML nor attachments'),
   recipientsMissing: onlyHttp('recipients_missing', 422, 'the message has no recipient'),
   addressInvalid: onlyHttp('address_invalid', 422, 'an address is malformed'),
   base64Invalid: onlyHttp('base64_invalid', 422, 'the content is not base64'),

@@ -168,6 +168,7 @@ export const operations: readonly Operation[] = [
       ...bodyFailures,
       httpFailures.tenantBusy,
       failures.intakeBusy,
+      httpFailures.contentMissing,
       failures.senderNotAllowed,
       failures.streamUnknown,
       failures.idempotencyConflict,

@@ -155,6 +155,13 @@ test('row 73: 1,001 recipients are 422, counted over all lists', async (t) => {
   refused(await rig.post({ ...goodEmail, to: [] }), 422, 'recipients_missing', '/to')
 })
 
+test('a message without text, HTML and attachments is 422, as is one whose template came to nothing', async (t) => {
+  await start(t)
+  const { text: _, ...blank } = goodEmail
+  refused(await rig.post(blank), 422, 'content_missing', '/text')
+  refused(await rig.post({ ...blank, html: undefined, attachments: [] }), 422, 'content_missing', '/text')
+})
+
 test('row 74: a body of 30 MB is 413, announced or not', async (t) => {
   await start(t, { bodyBytesMax: 25 * 1024 * 1024 })
   const body = Buffer.alloc(30_000_000, 0x20)

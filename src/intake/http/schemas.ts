@@ -109,7 +109,7 @@ export const writtenEmail = Type.Object(
     bcc: optional(addresses('Who gets a copy without anybody being told: never written into the message.')),
     reply_to: optional(addresses('Where answers go.')),
     subject: optional(Type.String({ maxLength: subjectCharactersMax.value })),
-    text: optional(Type.String({ description: 'The message as plain text.' })),
+    text: optional(Type.String({ description: 'The message as plain text. This, `html` or an attachment is needed.' })),
     html: optional(Type.String({ description: 'The message as HTML; beside `text` as the richer alternative.' })),
     headers: optional(
       Type.Object(

@@ -140,6 +140,11 @@ function writtenDraft(server: HttpServer, caller: Caller, email: WrittenEmail): 
     },
   }
   checkEnvelope(server, caller, draft, '/from')
+  // A template that came to nothing is left out by JSON.stringify: nobody should get a blank mail for it.
+  if (email.text === undefined && email.html === undefined && (email.attachments ?? []).length === 0) {
+    const cure = 'Give text or html; a message that is meant to be blank has "text": "".'
+    throw new Problem(httpFailures.contentMissing, { pointer: '/text', cure })
+  }
   return draft
 }
 
