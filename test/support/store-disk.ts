@@ -71,10 +71,12 @@ export class StoreDisk {
     if (ahead !== undefined) after.set(log, dice < 0.7 ? ahead : torn(ahead, this.#syncedBytes(log, ahead), random))
   }
 
-  /** Of a log that was begun anew since, nothing; what was in it before is in the file. */
+  /** What was not written over since. Of a log that was begun anew that is next to nothing; what was in it before is in the file. */
   #syncedBytes(log: string, ahead: Buffer): number {
-    const synced = this.#durable.get(log)
-    return synced !== undefined && ahead.subarray(0, synced.length).equals(synced) ? synced.length : 0
+    const synced = this.#durable.get(log) ?? Buffer.alloc(0)
+    const bytes = Math.min(synced.length, ahead.length)
+    if (synced.compare(ahead, 0, bytes, 0, bytes) === 0) return bytes
+    return synced.findIndex((byte, at) => byte !== ahead[at])
   }
 
   remove(): void {
