@@ -64,6 +64,12 @@ class BodyReader {
     // Packed bytes are as long as unpacked ones at least, but for a few.
     if (announced > this.#bytesMax) this.#fail(httpFailures.bodyTooBig(this.#bytesMax))
     if (announced > this.#bytesMax * oversizeFactorMax.value) return this.#end(true)
+    // RFC 9112 §6.1. What is in front of us may have unpacked it, or taken its end to be elsewhere: nothing behind it is believed.
+    const transfer = request.headers['transfer-encoding']?.trim().toLowerCase() ?? 'chunked'
+    if (transfer !== 'chunked') {
+      this.#fail(httpFailures.contentEncodingUnknown)
+      return this.#end(true)
+    }
     const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity'
     if (encoding === 'gzip' || encoding === 'x-gzip') this.#unpack()
     else if (encoding !== 'identity' && encoding !== '') this.#fail(httpFailures.contentEncodingUnknown)

@@ -188,6 +188,19 @@ test('row 75: gzip is unpacked as far as a body may go; a bomb is 413, what is n
   assert.equal(rig.intake.memoryBytes, 0, 'all memory was given back')
 })
 
+test('a transfer coding other than chunked is 415, and the end of the connection', async (t) => {
+  await start(t)
+  const socket = await rig.connect()
+  let answer = ''
+  socket.on('data', (text: string) => (answer += text))
+  const body = JSON.stringify(goodEmail)
+  socket.write(
+    `POST /api/v1/emails HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ph_acme\r\nContent-Type: application/json\r\nTransfer-Encoding: gzip, chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+  )
+  await once(socket, 'close')
+  assert.match(answer, /^HTTP\/1\.1 415 [^]*"code":"content_encoding_unknown"/)
+})
+
 test('row 85: an expiry that is negative, or none at all, is 422', async (t) => {
   await start(t)
   refused(await rig.post({ ...goodEmail, expires_in: -5 }), 422, 'field_invalid', '/expires_in')
