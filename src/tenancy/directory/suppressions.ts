@@ -308,7 +308,7 @@ async function onlyTenant(db: DirectoryDatabase, fileNames: ReadonlySet<string>)
   const tenants = [...fileNames, ...ofDirectory.map(({ id }) => id)]
   if (tenants.length === 1) return tenants[0] as string
   const what = tenants.length === 0 ? 'there is no tenant yet' : 'there are several tenants, and each has its own list'
-  throw new PosthasteError('tenant_needed', what, 'Name a tenant by its name or id.')
+  throw new PosthasteError('tenant_needed', what, 'Name one: --tenant, or tenant in a request, with a name or an id.')
 }
 
 function refuseLong(addresses: readonly string[]): void {
