@@ -81,7 +81,10 @@ test('add, list, remove', async (t) => {
   const needed = await run('add', 'ann@example.com')
   assert.deepEqual(
     [needed.code, needed.err],
-    [65, 'posthaste: there are several tenants, and each has its own list\n  Name one: --tenant, or tenant in a request, with a name or an id.\n'],
+    [
+      65,
+      'posthaste: there are several tenants, and each has its own list\n  Name one: --tenant, or tenant in a request, with a name or an id.\n',
+    ],
   )
   assert.equal((await run('add', 'ann@example.com', '--tenant', 'gamma')).code, 1)
   assert.equal((await run('list', '--tenant', 'acme', '--reason', 'x')).code, 65)
