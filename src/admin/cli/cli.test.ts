@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import { engineView, statusExample } from '../../../test/support/fake-engine-view.ts'
+import { compiled } from '../../../test/support/posthaste.ts'
 import { ensureAdminToken } from '../../config/config.ts'
 import { createAdminServer, type AdminServer } from '../admin.ts'
 import { runCli, type CliOptions, type StartApp } from './cli.ts'
@@ -63,7 +64,11 @@ async function run(args: readonly string[], { tty = false, ...options }: InProce
 function child(args: readonly string[], env: Record<string, string>): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const main = new URL('../../main.ts', import.meta.url).pathname
-    const started = spawn(process.execPath, [main, ...args], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const started = spawn(process.execPath, [main, ...args], {
+      cwd: directory,
+      env: { NODE_COMPILE_CACHE: compiled, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     const written = { out: '', err: '' }
     started.stdout.on('data', (chunk: Buffer) => void (written.out += chunk.toString()))
     started.stderr.on('data', (chunk: Buffer) => void (written.err += chunk.toString()))
