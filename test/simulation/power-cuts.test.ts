@@ -21,9 +21,21 @@ test(`power cuts: ${seeds} seeds lose nothing and invent nothing`, async () => {
   assert.ok(acknowledged > 1_000 && reclaimed > 100 && carried > 50, `${acknowledged} ${reclaimed} ${carried}`)
 })
 
+/** Seeds that caught a mutant when it was last looked for, where that takes many: they are tried first, and when the code has changed all others. */
+const caughtLastBy: ReadonlyMap<(typeof mutants)[number], number> = new Map([
+  ['no salt', 25],
+  ['checkpoint before its outcomes', 14],
+  ["outcomes' position after the mail's", 123],
+  ['reclaim before the checkpoint', 17],
+  ['chunks not pinned by their transaction', 18],
+  ['carried before it is on disk', 119],
+  ['carried under its reader', 67],
+])
+
 for (const mutant of mutants) {
   test(`power cuts: the mutant "${mutant}" is caught`, async () => {
-    for (let seed = 1; seed <= seeds; seed++) {
+    const all = Array.from({ length: seeds }, (_, index) => index + 1)
+    for (const seed of [caughtLastBy.get(mutant) ?? 1, ...all]) {
       try {
         await runPowerCuts(seed, mutant)
       } catch {
