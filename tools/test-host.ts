@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 
 /** Closing a socket takes a few turns of the event loop; what is still open much later was forgotten. */
-const closingMsMax = 2_000
+const closingMsMax = 1_000
 
 /** Whoever listens to these, such as the loggers, disturbs nobody before. */
 const atTheEnd: ReadonlySet<string | symbol> = new Set(['exit', 'beforeExit'])
