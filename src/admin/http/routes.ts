@@ -44,7 +44,8 @@ export function registerAdminRoutes(app: FastifyInstance, engine: EngineView): v
     }
     return json(reply, message)
   })
-  if (engine.sandbox !== null) registerSandboxRoutes(app, engine.sandbox)
+  if (engine.sandbox === null) app.get('/api/v1/admin/sandbox/*', (_, reply) => noSandbox(reply))
+  else registerSandboxRoutes(app, engine.sandbox)
   if (engine.sandboxCredentials !== undefined) {
     const ask = engine.sandboxCredentials
     app.get('/api/v1/admin/sandbox/credentials', async (_, reply) => json(reply, await ask()))
@@ -61,6 +62,17 @@ function registerDirectoryRoutes(app: FastifyInstance, directory: DirectoryView)
   registerStreamRoutes(app, directory)
   registerQuotaRoutes(app, directory)
   registerSuppressionRoutes(app, directory)
+}
+
+function noSandbox(reply: FastifyReply): FastifyReply {
+  const what = 'this engine is no sandbox: it sends mail to its receivers, and captures none'
+  return problem(
+    reply,
+    404,
+    'no_sandbox',
+    what,
+    'Ask a sandbox; `posthaste acct query` tells what became of mail here.',
+  )
 }
 
 function registerSandboxRoutes(app: FastifyInstance, store: SandboxStoreView): void {

@@ -147,6 +147,16 @@ test('captured mail is listed, shown, and given byte for byte', async () => {
   assert.equal((await ask(open, `${list}/c2`)).status, 404)
 })
 
+test('whoever asks an engine with real receivers for captured mail hears that it is no sandbox', async (t) => {
+  const real = createAdminServer({ ...engine, sandbox: null }, { address: '127.0.0.1', port: 0, token: null })
+  await real.start()
+  t.after(() => real.stop())
+  for (const path of ['messages', 'messages/1/raw', 'credentials']) {
+    const answer = await ask(real, `/api/v1/admin/sandbox/${path}`)
+    assert.deepEqual([answer.status, codeOf(answer)], [404, 'no_sandbox'])
+  }
+})
+
 test('metrics are in the format of Prometheus, with labels escaped, and twice the same', async () => {
   const expected = [
     '# HELP posthaste_accepted_total Messages accepted.',
