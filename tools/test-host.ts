@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 
 /** Closing a socket takes a few turns of the event loop; what is still open much later was forgotten. */
-const closingMsMax = 1_000
+const closingMsMax = 3_000
 
 /** Whoever listens to these, such as the loggers, disturbs nobody before. */
 const atTheEnd: ReadonlySet<string | symbol> = new Set(['exit', 'beforeExit'])
@@ -34,18 +34,16 @@ function shared(): Shared {
   }
 }
 
-function leftBehind(before: Shared): string[] {
-  const now = shared()
-  return [
-    ...[...now.counts].filter(([kind, count]) => count > (before.counts.get(kind) ?? 0)).map(([kind]) => kind),
-    ...Object.keys(now.settings).filter((name) => !isDeepStrictEqual(now.settings[name], before.settings[name])),
-  ]
+function stillOpen(before: Shared): string[] {
+  return [...shared().counts].filter(([kind, count]) => count > (before.counts.get(kind) ?? 0)).map(([kind]) => kind)
 }
 
 async function assertNothingLeft(before: Shared): Promise<void> {
+  const { settings } = shared()
+  const changed = Object.keys(settings).filter((name) => !isDeepStrictEqual(settings[name], before.settings[name]))
   const deadlineMs = performance.now() + closingMsMax
-  while (leftBehind(before).length > 0 && performance.now() < deadlineMs) await delay(10)
-  const left = leftBehind(before).join(', ')
+  while (stillOpen(before).length > 0 && performance.now() < deadlineMs) await delay(10)
+  const left = [...stillOpen(before), ...changed].join(', ')
   if (left === '') return
   throw new Error(
     `It leaves behind: ${left}. Close or undo it in t.after, or list the file in tools/suite.ts with the reason.`,
