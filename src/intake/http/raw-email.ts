@@ -13,6 +13,7 @@ import {
   optionPrefix,
   surveyHeader,
 } from '../../standards/header.ts'
+import { crlfLines, type LineSurvey, surveyLines } from '../../standards/lines.ts'
 import { readableText } from '../../standards/mime/encoded-words.ts'
 import { contentLineBytesMax, headerBytesMax, headerFieldsMax, receivedFieldsMax } from '../smtp/limits.ts'
 import { dateField, messageIdField } from '../trace.ts'
@@ -26,18 +27,20 @@ import type { Caller, HttpServer } from './server.ts'
 import { decodeBase64 } from './written-email.ts'
 
 const lf = 0x0a
-const cr = 0x0d
 const crlf = Buffer.from('\r\n')
 
 /** Throws a Problem. */
 export function rawDraft(server: HttpServer, caller: Caller, email: RawEmail): Draft {
   const { clients, hostname } = server
   const decoded = decodeBase64(email.raw, '/raw')
-  const content = withCrlf(Buffer.from(decoded.buffer, decoded.byteOffset, decoded.length))
+  const given = Buffer.from(decoded.buffer, decoded.byteOffset, decoded.length)
+  const lines = surveyLines(given)
+  refuseBareCr(lines)
+  const content = wholeLines(given, lines)
   const header = content.subarray(0, headerBytesMax.value + 1)
   const survey = surveyHeader(header)
   const kept = keptRanges(header)
-  refuse(judge(content, survey, kept.fields))
+  refuse(judge(content, lines, survey, kept.fields))
   const author = authorOf(server, caller, header, survey)
   const sender = email.from === undefined ? author : readAddress(email.from, '/from')
   const draft: Draft = {
@@ -64,9 +67,10 @@ function refuse(failure: Failure | null): void {
 }
 
 /** What SMTP would say of this content, in the same order. */
-function judge(content: Buffer, survey: HeaderSurvey, fields: number): Failure | null {
+function judge(content: Buffer, lines: LineSurvey, survey: HeaderSurvey, fields: number): Failure | null {
   if (content.includes(0)) return failures.nulByte
-  if (hasLongLine(content)) return failures.lineTooLong
+  // RFC 5322 §2.1.1.
+  if (lines.longestBytes + crlf.length > contentLineBytesMax.value) return failures.lineTooLong
   if (fields > headerFieldsMax.value || isHeaderTooBig(content, survey.end)) return failures.headerTooBig
   if (survey.receivedCount > receivedFieldsMax.value) return failures.tooManyHops
   if (survey.malformedLine) return failures.headerMalformed
@@ -93,39 +97,18 @@ function authorOf({ clients }: HttpServer, { client }: Caller, header: Buffer, s
   return { name: '', address, domain: survey.fromDomain, ascii: isAsciiAddress(address) }
 }
 
-/** Lines that end in CRLF. A CR by itself is refused: some reader takes it for a line end, and another does not. */
-function withCrlf(bytes: Buffer): Buffer {
-  let bare = 0
-  for (let at = bytes.indexOf(lf); at >= 0; at = bytes.indexOf(lf, at + 1)) if (bytes[at - 1] !== cr) bare++
-  for (let at = bytes.indexOf(cr); at >= 0; at = bytes.indexOf(cr, at + 1)) {
-    if (bytes[at + 1] === lf) continue
-    const detail = `a carriage return without a line feed is at byte ${at} of the message`
-    throw new Problem(failures.bareLineEnd, { pointer: '/raw', detail, cure: 'End lines in CRLF, or in LF.' })
-  }
-  const open = bytes.length > 0 && bytes[bytes.length - 1] !== lf
-  if (bare === 0) return open ? Buffer.concat([bytes, crlf]) : bytes
-  const out = Buffer.allocUnsafe(bytes.length + bare + (open ? 2 : 0))
-  let to = 0
-  let from = 0
-  for (let at = bytes.indexOf(lf); at >= 0; at = bytes.indexOf(lf, at + 1)) {
-    if (bytes[at - 1] === cr) continue
-    to += bytes.copy(out, to, from, at)
-    out[to++] = cr
-    from = at
-  }
-  to += bytes.copy(out, to, from)
-  if (open) crlf.copy(out, to)
-  return out
+/** A CR by itself is refused: some reader takes it for a line end, and another does not. */
+function refuseBareCr({ bareCrAt }: LineSurvey): void {
+  if (bareCrAt < 0) return
+  const detail = `a carriage return without a line feed is at byte ${bareCrAt} of the message`
+  throw new Problem(failures.bareLineEnd, { pointer: '/raw', detail, cure: 'End lines in CRLF, or in LF.' })
 }
 
-/** RFC 5322 §2.1.1. Every line ends in CRLF here. */
-function hasLongLine(content: Buffer): boolean {
-  for (let start = 0; start < content.length; ) {
-    const end = content.indexOf(lf, start)
-    if (end + 1 - start > contentLineBytesMax.value) return true
-    start = end + 1
-  }
-  return false
+/** Lines that end in CRLF, the last one too. */
+function wholeLines(bytes: Buffer, lines: LineSurvey): Buffer {
+  const content = crlfLines(bytes, lines)
+  const open = content.length > 0 && content[content.length - 1] !== lf
+  return open ? Buffer.concat([content, crlf]) : content
 }
 
 interface Kept {

@@ -1,9 +1,10 @@
 /** Bodies to the byte: when they travel as they are, and how they are encoded otherwise. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { lineBytesMax } from '../limits.ts'
 import { base64Blocks, base64Bytes } from './base64.ts'
-import { encodeText, plainMessage } from './transfer.ts'
+import { encodeLines, encodeText, plainMessage } from './transfer.ts'
 
 const delimiter = '=_seed_'
 const encoding = (text: string): string => encodeText(text, delimiter).encoding
@@ -71,4 +72,76 @@ test('base64 of every length around a line and a block is what Node makes of it,
     assert.equal(base64Bytes(content.length), expected.length)
     assert.ok(blocks.every((block) => block.length <= 65_536))
   }
+})
+
+/** As RFC 2045 puts it, line by line and character by character. */
+function obvious(text: string): { encoding: string; body: string | Uint8Array } {
+  const lines = text.toWellFormed().split(/\r\n|\r|\n/)
+  const body = lines.join('\r\n')
+  const isPlain =
+    !/[\0\x80-\uffff]/.test(body) && lines.every((line) => line.length <= 998) && !body.includes(delimiter)
+  if (isPlain) return { encoding: '7bit', body }
+  const bytes = Buffer.from(body)
+  if (3 * bytes.filter((byte) => byte > 0x7e).length > bytes.length) return { encoding: 'base64', body: bytes }
+  return { encoding: 'quoted-printable', body: lines.map(obviousQuoted).join('\r\n') }
+}
+
+function obviousQuoted(line: string): string {
+  const bytes = [...Buffer.from(line)]
+  let out = ''
+  let column = 0
+  for (const [i, byte] of bytes.entries()) {
+    const isLiteral = /[\t -<>-~]/.test(String.fromCharCode(byte)) && byte < 0x80
+    const isLastSpace = i === bytes.length - 1 && (byte === 0x20 || byte === 0x09)
+    const word =
+      isLiteral && !isLastSpace ? String.fromCharCode(byte) : `=${byte.toString(16).toUpperCase().padStart(2, '0')}`
+    if (column + word.length > 75) {
+      out += '=\r\n'
+      column = 0
+    }
+    out += word
+    column += word.length
+  }
+  return out
+}
+
+const anyLines = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom(
+        '\n',
+        '\r\n',
+        '\r',
+        'x\n',
+        ' \n',
+        '\t',
+        '=',
+        '=_seed_',
+        '\0',
+        '中',
+        '😀',
+        '\ud83d',
+        'x'.repeat(75),
+      ),
+      fc.integer({ min: 60, max: 80 }).map((length) => 'y'.repeat(length)),
+      fc.integer({ min: 990, max: 1_000 }).map((length) => 'z'.repeat(length)),
+      fc.string({ maxLength: 100 }),
+    ),
+    { maxLength: 20 },
+  )
+  .map((parts) => parts.join(''))
+
+test('a text of any size and of any lines becomes what the obvious way makes of it', () => {
+  fc.assert(
+    fc.property(anyLines, fc.constantFrom(1, 1, 1, 131_073), (unit, atLeast) => {
+      const text = unit.repeat(Math.ceil(atLeast / Math.max(1, unit.length)))
+      assert.deepEqual(encodeText(text, delimiter), obvious(text))
+      const bytes = Buffer.from(text)
+      const plain = obvious(bytes.toString('latin1'))
+      assert.deepEqual(plainMessage(bytes, delimiter), plain.encoding === '7bit' ? plain : null)
+      const decoded = encodeLines(bytes).body
+      assert.ok(decoded.split('\r\n').every((line) => line.length <= 998 && !/[\0\x80-\uffff]/.test(line)))
+    }),
+    { numRuns: 50 },
+  )
 })

@@ -1,5 +1,7 @@
 /** Transfer encodings (RFC 2045 §6): how a body that may be anything travels in lines of ASCII. */
+import { KiB } from '../../kernel/units.ts'
 import { lineBytesMax } from '../limits.ts'
+import { crlfLines, surveyLines } from '../lines.ts'
 
 /** A body ready to be written: text goes out as it is, bytes in base64. */
 export interface Transfer {
@@ -40,8 +42,16 @@ export function encodeLines(lines: Buffer): Transfer & { readonly body: string }
     : { encoding: 'quoted-printable', body: quotedPrintable(Buffer.from(text, 'latin1')) }
 }
 
+/** Gmail clips what is longer than 102 KiB: mail seldom is. A look at each byte costs more than a search here, and very much less behind it. */
+const searchedCharacters = 128 * KiB
+
 function withCrlf(text: string): string {
-  return text.includes('\r') ? text.replace(/\r\n|\r|\n/g, '\r\n') : text.replaceAll('\n', '\r\n')
+  if (text.length > searchedCharacters) {
+    const bytes = Buffer.from(text)
+    return crlfLines(bytes, surveyLines(bytes)).toString(bytes.length === text.length ? 'latin1' : 'utf8')
+  }
+  // Not replaceAll, which makes a string for each line.
+  return text.includes('\r') ? text.replace(/\r\n|\r|\n/g, '\r\n') : text.replace(/\n/g, '\r\n')
 }
 
 /** Whether lines that end in CRLF are 7bit (RFC 2045 §2.7). */
@@ -49,11 +59,12 @@ function isPlain(lines: string): boolean {
   return Buffer.byteLength(lines) === lines.length && !lines.includes('\0') && !hasLongLine(lines)
 }
 
+/** Searches backwards from where a line must have ended, so that it takes two steps for `most` octets, and not one for each line. */
 function hasLongLine(lines: string): boolean {
   const most = lineBytesMax.value
   for (let start = 0; lines.length - start > most; ) {
-    const end = lines.indexOf('\r', start)
-    if ((end < 0 ? lines.length : end) - start > most) return true
+    const end = lines.lastIndexOf('\r', start + most)
+    if (end < start) return true
     start = end + 2
   }
   return false
