@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { DialogueStage } from '../model/outcome.ts'
+import { type DialogueStage, saysTooMany } from '../model/outcome.ts'
 import { type Reply, ReplyParser } from '../standards/smtp-reply.ts'
 import { outcomeTextMax } from '../model/limits.ts'
 import { moreTelling, outcomeOfFault, outcomeOfReply } from './outcome.ts'
@@ -61,4 +61,22 @@ test('of several failures of a site a reply tells most, and a hope more than an 
   assert.equal(moreTelling(silence, busy), busy)
   assert.equal(moreTelling(busy, silence), busy)
   assert.equal(moreTelling(silence, end), silence)
+})
+
+test('RFC 5321 §4.5.3.1.10: too many recipients is what 452 4.5.3 says, and 452 alone beside an accepted recipient', () => {
+  const cases: readonly (readonly [text: string, first: boolean, beside: boolean])[] = [
+    ['452 4.5.3 too many recipients', true, true],
+    ['452-4.5.3 too many\r\n452 4.5.3 recipients', true, true],
+    ['452 too many recipients', false, true],
+    ['552 5.5.3 too many recipients', false, true],
+    ['452 4.3.1 insufficient storage', false, false],
+    ['450 4.2.1 greylisted', false, false],
+    ['550 5.5.3 too many recipients', false, false],
+    ['552 over quota', false, false],
+  ]
+  for (const [text, first, beside] of cases) {
+    assert.equal(saysTooMany(outcomeOfReply('rcpt', reply(text), false)), first, text)
+    assert.equal(saysTooMany(outcomeOfReply('rcpt', reply(text), true)), beside, text)
+    assert.equal(saysTooMany(outcomeOfReply('mail', reply(text), true)), false, text)
+  }
 })

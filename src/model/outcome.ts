@@ -77,6 +77,13 @@ export const suppressedOutcome = (): Outcome => suppressed
 /** Nothing follows it. */
 export const isFinal = (kind: OutcomeKind): boolean => kind !== 'deferred' && kind !== 'uncertain'
 
+/**
+ * The receiver took as many recipients as it takes at once, and did not look at this one (RFC 5321 §4.5.3.1.10). `deliver/outcome.ts` derives the 4.5.3
+ * where a server left it out.
+ */
+export const saysTooMany = ({ kind, stage, code, enhanced }: Outcome): boolean =>
+  kind === 'deferred' && stage === 'rcpt' && enhanced === '4.5.3' && (code === 452 || code === 552)
+
 /** As numbers, in the log and between threads: a new one goes to the end, because places in these lists are on disk. */
 export const outcomeKinds: readonly OutcomeKind[] = [
   'delivered',

@@ -271,6 +271,18 @@ test('throttles: connections, messages per connection and per second', async (t)
   assert.equal(counters.messages, 3)
 })
 
+test('so many recipients of a message are taken, the next one is too many, and a new message has as many again', async (t) => {
+  const { port } = await receiver(t, {
+    session: { recipientsPerMessageMax: 2 },
+    rules: [{ for: 'no@*', rcpt: { reply: '550 5.1.1 no' } }],
+  })
+  const client = await greeted(port)
+  const rcpt = (name: string): string => `RCPT TO:<${name}@x>`
+  const asked = ['MAIL FROM:<a@b>', rcpt('a'), rcpt('no'), rcpt('b'), rcpt('c'), rcpt('d'), 'RSET'] as const
+  assert.equal(await client.codes(...asked), '250 250 550 250 452 452 250')
+  assert.equal(await client.codes('MAIL FROM:<a@b>', rcpt('c'), rcpt('d')), '250 250 250')
+})
+
 test('greets with 421, with 554, with nothing, or not in SMTP at all', async (t) => {
   const world = await receiver(t, { session: { connect: { reply: '421 4.3.2 not now' } } })
   const busy = await RawClient.connect(world.port)

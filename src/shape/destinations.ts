@@ -3,7 +3,7 @@
  * answer is true they take their places in that site's rings (flows.ts), and whatever enters a flow after it is no longer true has it asked again.
  */
 import type { Actions } from './events.ts'
-import { type Destination, type Flow, pushSlot, type SiteQueue, type TenantUse } from './flows.ts'
+import { type Destination, type Flow, pushSlot, type SiteQueue, type TenantUse, unshiftSlot } from './flows.ts'
 import type { Slots } from './slots.ts'
 
 export class Destinations {
@@ -65,6 +65,17 @@ export class Destinations {
   enqueue(slot: number, nowMs: number): void {
     const flow = this.flowOf(slot)
     pushSlot(flow, slot, this.#slots)
+    this.#offer(flow, nowMs)
+  }
+
+  /** The slot goes to the front of its flow, from which it was taken. */
+  putBack(slot: number, nowMs: number): void {
+    const flow = this.flowOf(slot)
+    unshiftSlot(flow, slot, this.#slots)
+    this.#offer(flow, nowMs)
+  }
+
+  #offer(flow: Flow, nowMs: number): void {
     const { destination } = flow
     const { queue } = destination
     if (queue !== null) {

@@ -12,7 +12,7 @@ import { secondMs } from '../kernel/units.ts'
 import type { DeliveryReport } from '../model/grant.ts'
 import type { Attempt, Outcome } from '../model/outcome.ts'
 import type { Site } from '../model/site.ts'
-import { ringMax, sitePauseMsMax, sitePauseMsMin } from './limits.ts'
+import { recipientsLearnedMs, ringMax, sitePauseMsMax, sitePauseMsMin } from './limits.ts'
 import type { Slots } from './slots.ts'
 
 /** Recipients that a tenant sends before its neighbour's turn, at one site. */
@@ -90,6 +90,9 @@ export class SiteQueue {
   /** Gate: closed until then; 0 is open. */
   closedUntilMs = 0
   lastDecreaseMs = 0
+  /** What the receiver took at once when it last said that there were too many. Not in `learned`: one transaction tells it anew. */
+  #recipientsMax = Number.POSITIVE_INFINITY
+  #recipientsMaxUntilMs = 0
   lastReply = ''
   /** Waits for a connection of the whole machine to come free. */
   hungry = false
@@ -178,6 +181,18 @@ export class SiteQueue {
     this.successes = 0
   }
 
+  /** How many recipients one transaction may have, as far as the receiver has told. */
+  recipientsMax(nowMs: number): number {
+    return nowMs < this.#recipientsMaxUntilMs ? this.#recipientsMax : Number.POSITIVE_INFINITY
+  }
+
+  /** A transaction had too many recipients, of whom the receiver took so many, 1 or more. */
+  learnRecipients(taken: number, nowMs: number): void {
+    // Transactions that were under way together may each tell another number.
+    this.#recipientsMax = Math.min(taken, this.recipientsMax(nowMs))
+    this.#recipientsMaxUntilMs = nowMs + recipientsLearnedMs.value
+  }
+
   #noteReply(outcome: Outcome): void {
     this.lastReply = outcome.code === 0 ? outcome.text : `${outcome.code} ${outcome.enhanced} ${outcome.text}`
   }
@@ -237,6 +252,14 @@ export function pushSlot(flow: Flow, slot: number, slots: Slots): void {
   if (flow.size === 0) flow.head = slot
   else slots.next[flow.tail] = slot
   flow.tail = slot
+  flow.size += 1
+}
+
+/** The slot is the next one of its flow. */
+export function unshiftSlot(flow: Flow, slot: number, slots: Slots): void {
+  slots.next[slot] = flow.size === 0 ? none : flow.head
+  if (flow.size === 0) flow.tail = slot
+  flow.head = slot
   flow.size += 1
 }
 

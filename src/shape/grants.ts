@@ -56,7 +56,7 @@ export class Grants {
       }
       const flow = queue.next()
       if (flow === null) return
-      const grant = this.#take(queue, flow)
+      const grant = this.#take(queue, flow, nowMs)
       if (grant !== null) this.#give(grant, flow, nowMs)
     }
   }
@@ -70,7 +70,7 @@ export class Grants {
     // A connection that is always kept busy would never come free for another site.
     if (this.#hungry.size > 0) return
     for (let flow = queue.next(); flow !== null; flow = queue.next()) {
-      const grant = this.#take(queue, flow)
+      const grant = this.#take(queue, flow, nowMs)
       if (grant === null) continue
       queue.ahead += 1
       this.#pairs.join(before.id, grant.id)
@@ -79,11 +79,12 @@ export class Grants {
   }
 
   /** Neighbours in the queue that belong to one submission share a transaction. Null when only dead slots were found. */
-  #take(queue: SiteQueue, flow: Flow): Grant | null {
+  #take(queue: SiteQueue, flow: Flow, nowMs: number): Grant | null {
     const { slots } = this.#recipients
     const taken: number[] = []
     const recipients: number[] = []
-    while (flow.size > 0 && taken.length < this.#recipientsPerTransaction) {
+    const recipientsMax = Math.min(this.#recipientsPerTransaction, queue.recipientsMax(nowMs))
+    while (flow.size > 0 && taken.length < recipientsMax) {
       const head = flow.head
       if (taken.length > 0 && slots.number[head] !== slots.number[taken[0] as number]) break
       shiftSlot(flow, slots)

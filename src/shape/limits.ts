@@ -67,6 +67,15 @@ export const aheadServiceMsMax = limit({
   breach: 'waits for a connection',
 })
 
+export const recipientsLearnedMs = limit({
+  name: 'shape.recipients-learned',
+  value: 10 * minuteMs,
+  unit: 'ms',
+  owner,
+  why: 'To ask for more than a receiver takes costs a reply for each recipient, and no wait; some say it only of recipients that differ from those before.',
+  breach: 'the receiver is given delivery.recipients_per_transaction again',
+})
+
 export const attemptsMax = limit({
   name: 'shape.attempts',
   value: 65_535,

@@ -4,7 +4,7 @@
  *
  *   enter ──┬──> ready ───── granted ────> in flight ── release ──> free
  *           │    ^   ^                       │   │
- *           │  wake  └──────── lost ─────────┘   │
+ *           │  wake  └─── lost, left over ───┘   │
  *           │    │                               │
  *           └──> deferred <──────── defer ───────┘
  *
@@ -65,6 +65,11 @@ export class Recipients {
   /** Nobody knows how far its attempt came. */
   lost(slot: number): void {
     this.mayBeDuplicate(slot)
+    this.slots.setState(slot, slotStates.ready)
+  }
+
+  /** Its receiver did not look at it. */
+  leftOver(slot: number): void {
     this.slots.setState(slot, slotStates.ready)
   }
 

@@ -23,6 +23,8 @@ const outcomes = [
   outcomeOf('uncertain'),
   outcomeOf('deferred', 'message'),
   outcomeOf('deferred', 'site'),
+  { ...outcomeOf('delivered', 'message'), stage: 'final' },
+  { ...outcomeOf('deferred'), code: 452, enhanced: '4.5.3' },
 ] as const
 const small = fc.nat({ max: 7 })
 

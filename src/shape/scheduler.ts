@@ -18,6 +18,7 @@ import { Actions, type Admission, type RouteAnswer, type ShapeAction, type Shape
 import type { Flow, LearnedSite, SiteQueue, TenantUse } from './flows.ts'
 import { Grants } from './grants.ts'
 import { inOrderOfAcceptance } from './image.ts'
+import { leftOver } from './left-over.ts'
 import { hungrySitesMax, ringMax } from './limits.ts'
 import { Recipients } from './recipients.ts'
 import { RetrySchedule } from './retry.ts'
@@ -167,8 +168,24 @@ export class Scheduler {
     const queue = this.#sites.queueOf(grant.site, nowMs)
     this.#grants.takeBack(grant, queue)
     if (queue.learn(report, nowMs, this.#random)) this.#sites.hasClosed(queue)
-    this.#settlement.settle(grant.number, attempt, grant.slots, outcomes, nowMs)
+    const left = outcomes.length > 1 ? leftOver(outcomes) : null
+    if (left !== null) queue.learnRecipients(left.taken, nowMs)
+    if (left === null || left.again.length === 0) {
+      this.#settlement.settle(grant.number, attempt, grant.slots, outcomes, nowMs)
+      this.#grants.placeFree(queue, nowMs)
+      return
+    }
+    const { again } = left
+    const tried = (_: unknown, i: number): boolean => !again.includes(i)
+    this.#settlement.settle(grant.number, attempt, grant.slots.filter(tried), outcomes.filter(tried), nowMs)
+    // The last one first, so that they stand in their order again.
+    for (let i = again.length - 1; i >= 0; i--) {
+      const slot = grant.slots[again[i] as number] as number
+      this.#recipients.leftOver(slot)
+      this.#destinations.putBack(slot, nowMs)
+    }
     this.#grants.placeFree(queue, nowMs)
+    this.#dispatchFilled(nowMs)
   }
 
   #lost(grant: Grant, nowMs: number): void {

@@ -10,8 +10,8 @@
  *   3. A flow stands in a ring only while all its gates are open; nothing is looked at and put back.
  *   4. Every grant is answered by one report, or lost with whoever had it; none opens a connection beyond the `window` of its site.
  *
- *   scheduler ── destinations ── sites, flows ── grants, pairs ── settlement ── verdict, retry     recipients, slots
- *   events       domain → site   who is next     what may go      what became    again, and when   where each one is
+ *   scheduler ── destinations ── sites, flows ── grants, pairs ── settlement, left-over ── verdict, retry     recipients, slots
+ *   events       domain → site   who is next     what may go      what became               again, and when   where each one is
  */
 export type { Admission, RouteAnswer, ShapeAction, ShapeEvent } from './events.ts'
 export { Scheduler, type SchedulerOptions } from './scheduler.ts'

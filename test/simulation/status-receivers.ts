@@ -54,6 +54,16 @@ export function answerTo({ kind, untilMs }: Plan, nowMs: number, random: Random,
     : outcome('delivered', 'recipient', about, 'final')
 }
 
+/** For whom is beyond what the receiver takes in one transaction. */
+export const tooMany: Outcome = {
+  kind: 'deferred',
+  scope: 'recipient',
+  stage: 'rcpt',
+  code: 452,
+  enhanced: '4.5.3',
+  text: 'too many recipients',
+}
+
 const codes: Readonly<Record<Outcome['kind'], readonly [code: number, enhanced: string]>> = {
   delivered: [250, '2.0.0'],
   bounced: [550, '5.1.1'],

@@ -9,7 +9,7 @@ import type { Arrival, SpoolPins } from '../../src/spool/spool.ts'
 import { domainOf } from '../../src/standards/address.ts'
 import type { SpoolRig } from '../support/spool-rig.ts'
 import type { Person, StatusLedger } from './status-ledger.ts'
-import { answerTo, routeTo } from './status-receivers.ts'
+import { answerTo, routeTo, tooMany } from './status-receivers.ts'
 
 const retry = {
   delaysMs: [minuteMs, 10 * minuteMs, hourMs, 2 * hourMs, 4 * hourMs],
@@ -98,9 +98,13 @@ export class Sender {
   #report(grant: Grant): void {
     const { ledger, random, nowMs } = this.#options
     const mail = ledger.of(grant.number)
+    const atOnceMax = grant.id % 3 === 0 ? 1 : Number.POSITIVE_INFINITY
+    let taken = 0
     const outcomes = grant.recipients.map((recipient, i) => {
       const person = mail.people[recipient] as Person
+      if (taken === atOnceMax) return tooMany
       const outcome = answerTo(person.plan, nowMs(), random, `grant ${grant.id}, ${i}, at ${nowMs()}`)
+      if (outcome.stage === 'final') taken += 1
       if (outcome.kind === 'delivered' || outcome.kind === 'uncertain') person.received += 1
       return outcome
     })

@@ -27,6 +27,7 @@ export interface PlayedScript {
   readonly quit: Chosen<Answer>
   readonly connectionsMax: number
   readonly messagesPerConnectionMax: number
+  readonly recipientsPerMessageMax: number
   readonly meter: Meter | null
   readonly throttled: Answer
   readonly idleMsMax: number
@@ -197,6 +198,7 @@ export function playScript(
     quit: choose(session.quit, answerOf),
     connectionsMax: session.connectionsMax ?? Number.POSITIVE_INFINITY,
     messagesPerConnectionMax: session.messagesPerConnectionMax ?? Number.POSITIVE_INFINITY,
+    recipientsPerMessageMax: session.recipientsPerMessageMax ?? Number.POSITIVE_INFINITY,
     meter: session.messagesPerSecondMax === undefined ? null : new Meter(session.messagesPerSecondMax, clock),
     throttled: answerOf({ reply: session.throttleReply ?? '451 4.7.1 too fast, slow down' }),
     idleMsMax: session.idleMsMax ?? 10 * minuteMs,

@@ -89,6 +89,7 @@ const session = object({
   quit: beforeRecipient,
   connectionsMax: count,
   messagesPerConnectionMax: count,
+  recipientsPerMessageMax: count,
   messagesPerSecondMax: amount,
   throttleReply: reply,
   idleMsMax: amount,

@@ -72,6 +72,7 @@ export class Mailing {
     if (command === null || command.address === '') return session.say('501 5.5.4 write RCPT TO:<address>\r\n')
     const refusal = parameterRefusal(command, played.rcptParameters, played.sizeBytesMax)
     if (refusal !== null) return session.say(refusal)
+    if (transaction.to.length >= played.recipientsPerMessageMax) return session.say('452 4.5.3 too many recipients\r\n')
     const key = command.address.toLowerCase()
     const rule = ruleFor(played, key)
     if (transaction.to.length > 0 && (rule.alone || transaction.rule?.alone === true)) {

@@ -60,6 +60,8 @@ export interface SessionScript {
   readonly connectionsMax?: number
   /** MAIL after so many messages is answered 421. */
   readonly messagesPerConnectionMax?: number
+  /** RCPT after so many accepted ones of a message is answered 452 4.5.3 (RFC 5321 §4.5.3.1.10). */
+  readonly recipientsPerMessageMax?: number
   /** MAIL beyond it is answered with `throttleReply`. A burst of one second's worth is let through. */
   readonly messagesPerSecondMax?: number
   /** Default "451 4.7.1 too fast, slow down"; a 421 also closes. */
