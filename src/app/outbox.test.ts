@@ -26,8 +26,16 @@ for (const [body, eightBit, dotLines] of bodies)
     const { tenant, returnPath, recipients, mailClass, fromDomain, facts, ...head } = submission.head
     assert.deepEqual([head.eightBit, head.smtpUtf8, head.dotLines], [eightBit, false, dotLines])
     assert.deepEqual(
-      [tenant, returnPath, recipients, mailClass, fromDomain, facts.subject],
-      ['acme', '', ['ann@example.com'], 'transactional', 'mail.example.com', 'Your message could not be delivered'],
+      [tenant, returnPath, recipients, mailClass, fromDomain, facts.from, facts.subject],
+      [
+        'acme',
+        '',
+        ['ann@example.com'],
+        'transactional',
+        'mail.example.com',
+        'postmaster@mail.example.com',
+        'Your message could not be delivered',
+      ],
     )
   })
 

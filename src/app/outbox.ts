@@ -32,7 +32,7 @@ function handOver(transaction: Transaction, mail: OutgoingMail, from: number, se
 type Settle = (failure: Failure | null) => void
 
 function headOf(mail: OutgoingMail): SubmissionHead {
-  const { tenant, mailClass, returnPath, recipients, fromDomain, subject, content, smtpUtf8, eightBit } = mail
+  const { tenant, mailClass, returnPath, recipients, from, fromDomain, subject, content, smtpUtf8, eightBit } = mail
   return {
     tenant,
     returnPath,
@@ -46,7 +46,7 @@ function headOf(mail: OutgoingMail): SubmissionHead {
     dotLines: content[0] === dot || content.includes('\n.'),
     expiresAtMs: 0,
     cuts: [],
-    facts: { ...noFacts, from: returnPath, subject },
+    facts: { ...noFacts, from, subject },
   }
 }
 

@@ -64,6 +64,7 @@ const mail = (id: string): OutgoingMail => ({
   mailClass: 'transactional',
   returnPath: '',
   recipients: ['ann@example.com'],
+  from: 'postmaster@example.com',
   fromDomain: 'example.com',
   subject: 'hello',
   content: Buffer.from('x'),

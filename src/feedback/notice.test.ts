@@ -23,6 +23,7 @@ test('it goes to the return path alone, from the null sender, under the id it wa
     mailClass: 'transactional',
     returnPath: '',
     recipients: ['ann@example.com'],
+    from: 'postmaster@mail.example.com',
     fromDomain: 'mail.example.com',
     subject: 'Your message could not be delivered',
     smtpUtf8: false,

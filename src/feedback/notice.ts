@@ -79,6 +79,7 @@ export function composeNotice(notice: Notice): OutgoingMail {
     mailClass: 'transactional',
     returnPath: '',
     recipients: [returnPath],
+    from,
     fromDomain: domainOf(from),
     subject: subjects[kind],
     content: assembleReport(notice, form, parts),

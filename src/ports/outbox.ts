@@ -12,6 +12,8 @@ export interface OutgoingMail {
   readonly mailClass: MailClass
   readonly returnPath: string
   readonly recipients: readonly string[]
+  /** Address of the From header. */
+  readonly from: string
   /** Of the From header, in A-labels: for the choice of the DKIM key. */
   readonly fromDomain: string
   readonly subject: string

@@ -18,8 +18,15 @@ const base = {
 test('it goes to the address alone, from the postmaster, with the link on a line of its own', () => {
   const mail = verificationMail(base)
   assert.deepEqual(
-    [mail.tenant, mail.mailClass, mail.returnPath, mail.recipients, mail.fromDomain, mail.smtpUtf8],
-    ['_posthaste', 'transactional', 'postmaster@Mail.example.com', ['ann@gmail.example'], 'mail.example.com', false],
+    [mail.tenant, mail.mailClass, mail.returnPath, mail.recipients, mail.from, mail.smtpUtf8],
+    [
+      '_posthaste',
+      'transactional',
+      'postmaster@Mail.example.com',
+      ['ann@gmail.example'],
+      'postmaster@Mail.example.com',
+      false,
+    ],
   )
   const text = mail.content.toString('latin1')
   assert.match(text, /^From: Posthaste <postmaster@Mail\.example\.com>\r\n/m)

@@ -58,6 +58,7 @@ sent with your address.
     // RFC 5321 §4.5.5: the null sender is for notices about mail.
     returnPath: postmaster,
     recipients: [to],
+    from: postmaster,
     fromDomain: hostname.toLowerCase(),
     subject,
     content: Buffer.concat([...message]),
