@@ -14,7 +14,7 @@ import { createPages } from './pages.ts'
 import { Problem, type ProblemDetails, problemText, sendProblem } from './problem.ts'
 import { createReaders } from './read.ts'
 import { contentTypeCure, createSendEmail } from './send.ts'
-import type { HttpServer } from './server.ts'
+import type { HttpLogEvent, HttpServer } from './server.ts'
 import { operations, type OperationId } from './operations.ts'
 
 export interface Certificate {
@@ -162,12 +162,25 @@ function refuse(
   server.log({
     code: failure.code,
     status: failure.http,
+    ...said(failure, details),
     address: peerOf(request.raw.socket).address,
     tenant: client?.tenant ?? '',
     credentialId: client?.credentialId ?? '',
     error,
   })
   return sendProblem(reply, failure, details)
+}
+
+/** The length of a pointer is that of keys in the request, and nobody reads megabytes. */
+const shownCharacters = 200
+
+function said({ say }: HttpFailure, details: ProblemDetails): Pick<HttpLogEvent, 'detail' | 'pointer'> {
+  const { errors = [] } = details
+  const { detail = say, pointer = '' } = errors[0] ?? details
+  return {
+    detail: errors.length > 1 ? `${detail}, and ${errors.length - 1} more` : detail,
+    pointer: pointer.slice(0, shownCharacters),
+  }
 }
 
 /** Before any route: the path cannot be decoded, or a part of it is too long. It is not repeated. */
@@ -182,7 +195,8 @@ function refuseConnection(server: HttpServer, error: NodeJS.ErrnoException, sock
   if (failure === null) return void socket.destroy()
   if (failure === failures.timedOut) server.counters.timeouts++
   const { address } = peerOf(socket)
-  server.log({ code: failure.code, status: failure.http, address, tenant: '', credentialId: '', error: null })
+  const { code, http: status } = failure
+  server.log({ code, status, ...said(failure, {}), address, tenant: '', credentialId: '', error: null })
   // An answer to a request that is whole is still to come: this one would be taken for it.
   const asked = server.asked.get(socket)
   const waiting = asked !== undefined && asked.request.raw.complete && !asked.raw.writableEnded

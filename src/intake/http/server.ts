@@ -58,11 +58,15 @@ export interface Caller {
   readonly client: KeyClient
 }
 
-/** A refusal or a failure, for the log. Nothing in it is raw input. */
+/** A refusal or a failure, for the log: what the client was told, which may name an address or a key of its request, and nothing of its mail. */
 export interface HttpLogEvent {
   /** Code of the failure catalogue. */
   readonly code: string
   readonly status: number
+  /** As the client was told; of several things the first. */
+  readonly detail: string
+  /** Where in the request (RFC 6901), cut to a length that people read; '' is nowhere. */
+  readonly pointer: string
   readonly address: string
   /** '' before it is known. */
   readonly tenant: string
