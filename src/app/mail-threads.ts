@@ -28,7 +28,7 @@ import type { Log } from './log.ts'
 import type { Strikes } from './strikes.ts'
 import type { StoreClient } from './store-client.ts'
 import { mainClient } from './store-clients.ts'
-import { entryOf, type Ready, type Role, startLogThread, Thread } from './thread.ts'
+import { deathOf, entryOf, type Ready, type Role, startLogThread, Thread } from './thread.ts'
 
 export interface MailThreadsOptions {
   readonly config: Config
@@ -367,16 +367,13 @@ export class MailThreads {
 
   /** A successor that cannot start has its end too, so that another one tries after a while. */
   #endIfUnable(thread: Thread): void {
-    thread.ready.catch((error: Error) => {
-      if (thread.state === 'stopped' || this.#ending) return
-      this.#options.log.error({ thread: thread.name, error: error.message }, 'a thread cannot start')
-      void thread.worker.terminate()
+    thread.ready.catch(() => {
+      if (thread.state !== 'stopped' && !this.#ending) void thread.worker.terminate()
     })
   }
 
   #died(name: string, error: Error | null): void {
-    const reason = error === null ? 'it was ended from outside' : error.stack
-    this.#options.log.error({ thread: name, error: reason }, 'a thread died: another one takes its place')
+    this.#options.log.error({ thread: name, ...deathOf(error) }, 'a thread died: another one takes its place')
   }
 
   /** A bug while a message was in hand counts against that message. */

@@ -26,7 +26,7 @@ export interface ThreadOptions {
   readonly log: ThreadLog
   readonly onFull?: (fullness: Fullness) => void
   readonly onConfirmSender?: (token: string) => Promise<Confirmation>
-  /** Called once. Null: it was ended from outside. */
+  /** Called once, with what it died of or could not start for. Null: it was ended from outside. */
   readonly onEnd: (error: Error | null) => void
 }
 
@@ -37,6 +37,13 @@ type Answer = Extract<FromThread, { ask: number }>
 export function entryOf(role: Role): URL {
   // The same files, as TypeScript from a clone and as JavaScript from a package.
   return new URL(`./${role}-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
+}
+
+/** For the log: what has a cure needs no stack. Between threads an error keeps what it has, and not its class. */
+export function deathOf(error: Error | null): { readonly error: string; readonly cure?: string } {
+  if (error === null) return { error: 'it was ended from outside' }
+  const { cure } = error as Partial<PosthasteError>
+  return typeof cure === 'string' ? { error: error.message, cure } : { error: error.stack ?? error.message }
 }
 
 export function startLogThread(data: LogThreadData): Worker {
@@ -114,9 +121,8 @@ export class Thread {
         this.#running = true
         return this.#isReady(message)
       case 'failed':
-        return this.#cannotStart(
-          new PosthasteError(message.code, message.message, message.cure, { exitCode: message.exitCode }),
-        )
+        this.#error = new PosthasteError(message.code, message.message, message.cure, { exitCode: message.exitCode })
+        return this.#cannotStart(this.#error)
       case 'log':
         return this.#options.log(message.level, message.message, message.fields)
       case 'full':
