@@ -1,6 +1,7 @@
 /** Entry of the log thread. It blocks for good, so it talks by shared memory, and by a message only when the disk fails. */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { openDisk } from '../adapters/embedded/embedded.ts'
+import { systemClock } from '../kernel/clock.ts'
 import { runLogThread } from '../spool/spool.ts'
 import type { FromLogThread, LogThreadData } from './exchange.ts'
 
@@ -10,6 +11,7 @@ const { dataDirectory, memory, reserveBytes } = workerData as LogThreadData
 
 runLogThread({
   disk: openDisk(dataDirectory),
+  clock: systemClock,
   memory,
   reserveBytes,
   onError: (log, error) =>

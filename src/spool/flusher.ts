@@ -219,7 +219,7 @@ export class Flusher {
     }
   }
 
-  /** Looks at the free space; the log thread also calls it when it has been idle for a second. */
+  /** Looks at the free space; the log thread also calls it once a second. */
   checkSpace(): 'ok' | 'full' {
     const freeBytes = this.#disk.freeBytes()
     this.#channel.setFreeBytes(freeBytes)

@@ -2,6 +2,7 @@
  * The log thread: one per disk, serves every log on it. Sleeps in Atomics.wait, so that it costs nothing while idle and wakes without an event
  * loop; all its calls block, and nobody else ever waits for a disk.
  */
+import type { Clock } from '../kernel/clock.ts'
 import type { Disk } from '../ports/disk.ts'
 import { Channel, type ChannelMemory } from './channel.ts'
 import { CheckpointFiles, type CheckpointMemory } from './checkpoint-files.ts'
@@ -20,12 +21,14 @@ export interface LogThreadMemory {
 
 export interface LogThreadOptions {
   readonly disk: Disk
+  readonly clock: Clock
   readonly memory: LogThreadMemory
   readonly reserveBytes: number
   readonly onError: (log: string, error: unknown) => void
 }
 
-const idleMs = 1_000
+/** Whoever fills the disk from outside does not wait until mail pauses. */
+const lookAtSpaceMs = 1_000
 
 /** Runs until asked to stop. Blocks its thread. */
 export function runLogThread(options: LogThreadOptions): void {
@@ -47,13 +50,18 @@ export function runLogThread(options: LogThreadOptions): void {
     // Its reader is the scheduler, who writes checkpoints.
     onDone: () => channels[0]?.wakeOwner(),
   })
+  let lookedMs = options.clock.monotonicMs()
   while (Atomics.load(wake, 1) === 0) {
     const seen = Atomics.load(wake, 0)
+    const nowMs = options.clock.monotonicMs()
+    if (nowMs - lookedMs >= lookAtSpaceMs) {
+      lookedMs = nowMs
+      for (const flusher of flushers) flusher.checkSpace()
+    }
     let worked = false
     for (const flusher of flushers) worked = flusher.step() || worked
     worked = checkpoint.step() || worked
-    if (worked) continue
-    if (Atomics.wait(wake, 0, seen, idleMs) === 'timed-out') for (const flusher of flushers) flusher.checkSpace()
+    if (!worked) Atomics.wait(wake, 0, seen, lookAtSpaceMs)
   }
   // Whoever asked to stop has closed its batches: nothing may stay behind.
   for (const flusher of flushers) {
