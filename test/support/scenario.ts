@@ -16,8 +16,8 @@ export function folder(t: TestContext): string {
 }
 
 /** Starts the program and waits for "ready"; the test's end kills what is left of it. */
-async function start(t: TestContext, args: readonly string[]): Promise<Posthaste> {
-  const program = launch(['start', ...args])
+async function start(t: TestContext, args: readonly string[], logTo: number | 'pipe' = 'pipe'): Promise<Posthaste> {
+  const program = launch(['start', ...args], {}, logTo)
   t.after(() => program.kill())
   await program.ready
   return program
@@ -41,6 +41,8 @@ export async function startRelay(
     readonly receiver?: Pick<Receiver, 'port'>
     readonly routes?: string
     readonly config?: string
+    /** A descriptor. */
+    readonly logTo?: number
   },
 ): Promise<Posthaste> {
   const { directory, config = '' } = options
@@ -49,7 +51,7 @@ export async function startRelay(
 ${freePorts}tenants: [{ name: tests, networks: [127.0.0.0/8] }]
 routes:${routes}
 `
-  return start(t, ['--config', configFile(directory, production + config)])
+  return start(t, ['--config', configFile(directory, production + config)], options.logTo)
 }
 
 const freePorts = `smtp: { listeners: [{ address: 127.0.0.1, port: 0, tls: none }] }
