@@ -252,6 +252,19 @@ test('addresses that are none, literals, and names that would break a header are
   for (const [fields, code, pointer] of cases) refused(await rig.post({ ...goodEmail, ...fields }), 422, code, pointer)
 })
 
+test('headers that are larger than a header may be are 413, in one or in all, folded or encoded', async (t) => {
+  await start(t)
+  for (const word of ['a ', 'é ', 'a']) {
+    refused(
+      await rig.post({ ...goodEmail, headers: { 'X-A': word.repeat(104_000 / word.length) } }),
+      413,
+      'header_too_big',
+    )
+    const many = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`X-${i}`, word.repeat(1_040 / word.length)]))
+    refused(await rig.post({ ...goodEmail, headers: many }), 413, 'header_too_big')
+  }
+})
+
 test('options follow the rules that SMTP has for them', async (t) => {
   await start(t)
   const cases: readonly (readonly [object, string, string])[] = [

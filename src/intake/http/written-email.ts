@@ -68,6 +68,10 @@ export function assembleEmail(
   made: { readonly dateMs: number; readonly messageId: string; readonly boundarySeed: string },
 ): AssembledMessage {
   const headers = Object.entries(email.headers ?? {}).map(([name, value]) => ({ name, value }))
+  // Folded or encoded it is never shorter, and to fold a megabyte of single letters takes a tenth of a second.
+  let characters = 0
+  for (const { value } of headers) characters += value.trim().length
+  if (characters > headerBytesMax.value) throw new Problem(failures.headerTooBig)
   try {
     const { text, html } = email
     const assembled = assemble({

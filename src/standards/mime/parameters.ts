@@ -19,10 +19,10 @@ export function parseMediaType(value: string, pointer: string): MediaType {
   refuseLineBreaks(value, pointer)
   const problem = (what: string, cure: string): MimeProblem =>
     new MimeProblem('content_type_invalid', pointer, what, cure)
-  const [type] = mediaType.exec(value) ?? []
-  const tokens = type === undefined ? null : parameters(value, type)
   // Half a line, so that no parameter can be longer than one.
-  if (type === undefined || tokens === null || value.length > lineBytesMax.value / 2)
+  const [type] = value.length > lineBytesMax.value / 2 ? [] : (mediaType.exec(value) ?? [])
+  const tokens = type === undefined ? null : parameters(value, type)
+  if (type === undefined || tokens === null)
     throw problem('is not a media type', 'Write type/subtype, such as image/png or text/csv; charset=utf-8.')
   if (/^multipart\//i.test(type))
     throw problem('an attachment cannot be a multipart', 'Attach its parts one by one, or the whole as message/rfc822.')

@@ -1,4 +1,5 @@
 /** Transfer encodings (RFC 2045 §6): how a body that may be anything travels in lines of ASCII. */
+import { isAscii } from 'node:buffer'
 import { KiB } from '../../kernel/units.ts'
 import { lineBytesMax } from '../limits.ts'
 import { crlfLines, surveyLines } from '../lines.ts'
@@ -18,45 +19,52 @@ export interface Transfer {
  * either. So a text that has it is encoded too.
  */
 export function encodeText(text: string, delimiterStart: string): Transfer {
+  if (text.length > searchedCharacters) return encodeLongText(Buffer.from(text), delimiterStart)
   const lines = withCrlf(text)
-  if (isPlain(lines) && !lines.includes(delimiterStart)) return { encoding: '7bit', body: lines }
-  const bytes = Buffer.from(lines)
+  const isPlain = Buffer.byteLength(lines) === lines.length && !lines.includes('\0') && !hasLongLine(lines)
+  if (isPlain && !lines.includes(delimiterStart)) return { encoding: '7bit', body: lines }
+  return encoded(Buffer.from(lines))
+}
+
+function encodeLongText(bytes: Buffer, delimiterStart: string): Transfer {
+  return plainMessage(bytes, delimiterStart) ?? encoded(crlfLines(bytes, surveyLines(bytes)))
+}
+
+function encoded(lines: Buffer): Transfer {
   let escaped = 0
-  for (let i = 0; i < bytes.length; i++) escaped += (bytes[i] as number) > 0x7e ? 1 : 0
-  if (3 * escaped > bytes.length) return { encoding: 'base64', body: bytes }
-  return { encoding: 'quoted-printable', body: quotedPrintable(bytes) }
+  for (let i = 0; i < lines.length; i++) escaped += (lines[i] as number) > 0x7e ? 1 : 0
+  if (3 * escaped > lines.length) return { encoding: 'base64', body: lines }
+  return { encoding: 'quoted-printable', body: quotedPrintable(lines) }
 }
 
 /** RFC 2046 §5.2.1: a message inside a message may not be encoded. Null when it would have to be. */
 export function plainMessage(content: Uint8Array, delimiterStart: string): Transfer | null {
-  const text = Buffer.from(content.buffer, content.byteOffset, content.length).toString('latin1')
-  const lines = withCrlf(text)
-  return isPlain(lines) && !lines.includes(delimiterStart) ? { encoding: '7bit', body: lines } : null
+  const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
+  const body = bytes.includes(delimiterStart) ? null : plainLines(bytes)
+  return body === null ? null : { encoding: '7bit', body }
 }
 
 /** Lines of a character set that nobody knows, for readers who may have to do without decoding: as they are, or quoted where they do not fit. */
 export function encodeLines(lines: Buffer): Transfer & { readonly body: string } {
-  const text = withCrlf(lines.toString('latin1'))
-  return isPlain(text)
-    ? { encoding: '7bit', body: text }
-    : { encoding: 'quoted-printable', body: quotedPrintable(Buffer.from(text, 'latin1')) }
+  const body = plainLines(lines)
+  return body === null
+    ? { encoding: 'quoted-printable', body: quotedPrintable(crlfLines(lines, surveyLines(lines))) }
+    : { encoding: '7bit', body }
+}
+
+/** The same with CRLF; null when that is not 7bit (RFC 2045 §2.7). */
+function plainLines(bytes: Buffer): string | null {
+  if (!isAscii(bytes) || bytes.includes(0)) return null
+  const survey = surveyLines(bytes)
+  return survey.longestBytes > lineBytesMax.value ? null : crlfLines(bytes, survey).toString('latin1')
 }
 
 /** Gmail clips what is longer than 102 KiB: mail seldom is. A look at each byte costs more than a search here, and very much less behind it. */
 const searchedCharacters = 128 * KiB
 
 function withCrlf(text: string): string {
-  if (text.length > searchedCharacters) {
-    const bytes = Buffer.from(text)
-    return crlfLines(bytes, surveyLines(bytes)).toString(bytes.length === text.length ? 'latin1' : 'utf8')
-  }
   // Not replaceAll, which makes a string for each line.
   return text.includes('\r') ? text.replace(/\r\n|\r|\n/g, '\r\n') : text.replace(/\n/g, '\r\n')
-}
-
-/** Whether lines that end in CRLF are 7bit (RFC 2045 §2.7). */
-function isPlain(lines: string): boolean {
-  return Buffer.byteLength(lines) === lines.length && !lines.includes('\0') && !hasLongLine(lines)
 }
 
 /** Searches backwards from where a line must have ended, so that it takes two steps for `most` octets, and not one for each line. */
