@@ -247,3 +247,16 @@ test('limit accounting.size_max: files that take as much stay, for one octet mor
     1,
   )
 })
+
+test('of refusals that find no room nobody is promised anything', async () => {
+  const rig = new AccountingRig()
+  rig.disk.before = ({ what }) => {
+    if (what === 'write') throw errorOf('ENOSPC')
+  }
+  refusals(rig).refused({ code: 'auth' })
+  await rig.pass(1_000)
+  assert.match(
+    rig.problems[0] ?? '',
+    /refused\.json cannot be written: .+ lines beyond what memory may hold are left out\.$/,
+  )
+})

@@ -85,7 +85,11 @@ export class LineFile<Token> {
   constructor(options: LineFileOptions<Token>, { end, tail, upTo }: LineFileStart<Token>) {
     this.#options = options
     this.#path = join(options.directory, `${options.base}.json`)
-    this.trouble = new Trouble(this.#path, options.clock, options.onProblem)
+    const meanwhile =
+      options.save === null
+        ? 'lines beyond what memory may hold are left out'
+        : 'nothing is lost as long as the logs are kept'
+    this.trouble = new Trouble(this.#path, options.clock, options.onProblem, meanwhile)
     this.#end = new WrittenEnd(end, tail)
     this.#waiting = new WaitingLines(options.waitingBytesMax, upTo, options.token)
     this.#savedInode = end.inode

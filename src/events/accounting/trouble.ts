@@ -9,6 +9,8 @@ export class Trouble {
   readonly #path: string
   readonly #clock: Clock
   readonly #onProblem: (text: string) => void
+  /** What that means for the lines. */
+  readonly #meanwhile: string
   #stall: Timer | null = null
   #isNow = false
   /** Until the next try; 0 when nothing is wrong. */
@@ -16,10 +18,11 @@ export class Trouble {
   problems = 0
   lastErrorText = ''
 
-  constructor(path: string, clock: Clock, onProblem: (text: string) => void) {
+  constructor(path: string, clock: Clock, onProblem: (text: string) => void, meanwhile: string) {
     this.#path = path
     this.#clock = clock
     this.#onProblem = onProblem
+    this.#meanwhile = meanwhile
   }
 
   /** '' when there is none. */
@@ -52,10 +55,7 @@ export class Trouble {
 
   failed({ message }: Error): void {
     this.retryMs = Math.min(retryMsMax.value, this.retryMs === 0 ? firstRetryMs : this.retryMs * 2)
-    this.#begin(
-      message,
-      ` cannot be written: ${message}. It is tried again; nothing is lost as long as the logs are kept.`,
-    )
+    this.#begin(message, ` cannot be written: ${message}. It is tried again; ${this.#meanwhile}.`)
   }
 
   #begin(errorText: string, said: string): void {
