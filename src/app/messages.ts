@@ -4,6 +4,7 @@ import type { Grant } from '../model/grant.ts'
 import { type DsnRecipient, type DsnRequest, inLog, logOf } from '../model/submission.ts'
 import { MessageDamaged, type Messages, type PreparedMessage } from '../ports/messages.ts'
 import type { Signer } from '../ports/signer.ts'
+import { wireAddress } from '../standards/address.ts'
 import { type RecordReader, type RecordView, readSubmission, type StoredSubmission } from '../spool/spool.ts'
 
 export function createMessages(records: RecordReader, signer: Signer): Messages {
@@ -65,8 +66,8 @@ function assemble(
     {
       id: submission.id,
       tenant: submission.tenant,
-      returnPath: submission.returnPath,
-      recipients: grant.recipients.map((recipient) => submission.recipients[recipient] as string),
+      returnPath: wireAddress(submission.returnPath),
+      recipients: grant.recipients.map((recipient) => wireAddress(submission.recipients[recipient] as string)),
       eightBit: submission.eightBit,
       smtpUtf8: submission.smtpUtf8,
       dsn: submission.dsn === undefined ? null : dsnOf(submission.dsn, grant.recipients),

@@ -4,6 +4,7 @@ import { invariant } from '../kernel/assert.ts'
 import { uuidText, writeUuid } from '../kernel/ids.ts'
 import type { Attempt } from '../model/outcome.ts'
 import type { SubmissionFacts } from '../model/submission.ts'
+import { searchAddress } from '../standards/address.ts'
 import { finalCode, kindCode, queuedCode, statusAfter, whatCode } from './codes.ts'
 import { attemptsKeptMax, namesCachedMax, walBytesMax } from './limits.ts'
 import type { AttemptOutcome, MessageHead } from './message-table.ts'
@@ -91,7 +92,7 @@ export class DayFile {
     if (added.changes === 0) return false
     for (let i = 0; i < recipients.length; i++) {
       const address = recipients[i] as string
-      const folded = address.toLowerCase()
+      const folded = searchAddress(address)
       const asGiven = folded === address ? null : address
       this.#write.recipient.run(number, i, tenant, acceptedAtMs, folded, asGiven, queuedCode)
     }

@@ -170,6 +170,23 @@ test('a tenant finds its own messages only, whatever it asks', (t) => {
   assert.equal(rig.table.key('nobody', 'k'), null)
 })
 
+test('who has a domain of U-labels is found by either form of it, and shown as given', (t) => {
+  const rig = new StoreRig(t)
+  const recipients = ['Ann@Bücher.example', 'ben@xn--bcher-kva.example']
+  const id = rig.accept(64, { recipients, returnPath: 'news@bücher.example' })
+  for (const query of [
+    { recipient: 'ann@bücher.example' },
+    { recipient: 'ann@xn--bcher-kva.example' },
+    { recipient: 'Ben@BÜCHER.example' },
+    { sender: 'news@xn--bcher-kva.example' },
+  ])
+    assert.deepEqual(lists(rig, 'acme', query), [id], JSON.stringify(query))
+  assert.deepEqual(
+    rig.find('acme', id)?.recipients.map(({ address }) => address),
+    recipients,
+  )
+})
+
 test('a list is filtered by recipient, sender, status, tag and time, newest first', (t) => {
   const rig = new StoreRig(t)
   const ids: string[] = []

@@ -1,5 +1,6 @@
 /** A page of a tenant's messages, across the days: newest first, and bounded in what it looks at. */
 import type { MessagePage, MessageQuery, MessageSummary } from '../ports/message-store.ts'
+import { searchAddress } from '../standards/address.ts'
 import type { Cursors, ListPlace } from './cursor.ts'
 import type { DayFacts } from './day-file.ts'
 import type { DayFiles } from './day-files.ts'
@@ -41,8 +42,8 @@ class Page {
   constructor(tenant: string, query: MessageQuery) {
     const { recipient, sender, tag = null, fromMs = 0 } = query
     this.#query = query
-    this.#sender = sender?.toLowerCase() ?? null
-    this.#search = { tenant, recipient: recipient?.toLowerCase() ?? null, tag, fromMs }
+    this.#sender = sender === undefined ? null : searchAddress(sender)
+    this.#search = { tenant, recipient: recipient === undefined ? null : searchAddress(recipient), tag, fromMs }
   }
 
   /** Takes what it can of a day; returns where to go on, or null when the day has no more. */
@@ -73,7 +74,7 @@ class Page {
   #matches(queries: DayQueries, candidate: Candidate): boolean {
     const { recipient, status, tag } = this.#query
     const { returnPath, sender, number } = candidate
-    if (this.#sender !== null && this.#sender !== returnPath.toLowerCase() && this.#sender !== addressIn(sender))
+    if (this.#sender !== null && this.#sender !== searchAddress(returnPath) && this.#sender !== addressIn(sender))
       return false
     // A recipient leads the search when there are both.
     if (recipient !== undefined && tag !== undefined && !queries.hasTag(this.#search.tenant, tag, candidate))
@@ -85,5 +86,5 @@ class Page {
 /** Of "Ann <ann@example.com>", or of the bare address; folded. */
 function addressIn(from: string): string {
   const address = /<([^<>]*)>\s*$/.exec(from)?.[1] ?? from
-  return address.toLowerCase()
+  return searchAddress(address)
 }

@@ -12,7 +12,7 @@ import {
   sendAndRead,
 } from '../../test/support/notices.ts'
 import { dayMs } from '../kernel/units.ts'
-import { parsePath } from '../standards/address.ts'
+import { parsePath, wireAddress } from '../standards/address.ts'
 import { composeNotice, type NoticeKind } from './feedback.ts'
 
 test('it goes to the return path alone, from the null sender, under the id it was given', () => {
@@ -218,6 +218,16 @@ test('a message that can no longer be read comes back as what is known of it', a
   assert.equal(headers.has('in-reply-to'), false)
 })
 
+test('a return path with a domain of U-labels needs no SMTPUTF8: its notice names it in A-labels', async () => {
+  const recipients = [noticeRecipient({ address: 'ben@bücher.example' })]
+  const mail = composeNotice(notice({ returnPath: 'ann@bücher.example', recipients }))
+  assert.deepEqual([mail.smtpUtf8, mail.eightBit], [false, false])
+  assertLegal(mail.content, false)
+  const read = await readNotice(mail.content)
+  assert.equal(read.headers.get('to'), 'ann@xn--bcher-kva.example')
+  assert.equal(read.blocks[1]?.get('final-recipient'), 'utf-8; ben@b\\x{FC}cher.example')
+})
+
 test('a message with SMTPUTF8 gets an international notice, which passes anywhere if its return path is ASCII', async () => {
   const recipients = [noticeRecipient({ address: 'jörg@bücher.example' })]
   const header = Buffer.from(`${originalHeader}X-Name: Jörg\r\n`)
@@ -331,7 +341,7 @@ test('whatever comes from outside, a reader finds the right recipients, actions 
         )
         assertLegal(mail.content, mail.eightBit === true)
         const read = await readNotice(mail.content)
-        assert.equal(read.headers.get('to'), returnPath)
+        assert.equal(read.headers.get('to'), wireAddress(returnPath))
         assert.equal(read.headers.get('auto-submitted'), 'auto-replied')
         assert.equal(read.blocks.length, 1 + recipients.length)
         assert.equal(read.blocks[0]?.get('reporting-mta'), 'dns; mail.example.com')

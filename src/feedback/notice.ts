@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { invariant } from '../kernel/assert.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { OutgoingMail } from '../ports/outbox.ts'
-import { domainOf, isAsciiAddress } from '../standards/address.ts'
+import { domainOf, isAsciiAddress, needsSmtpUtf8 } from '../standards/address.ts'
 import { deliveryStatus, type DeliveryStatusForm, type RecipientStatus } from '../standards/dsn.ts'
 import { deriveStatus } from '../standards/enhanced-status.ts'
 import { base64Blocks } from '../standards/mime/base64.ts'
@@ -70,7 +70,7 @@ const subjects: Record<NoticeKind, string> = {
 export function composeNotice(notice: Notice): OutgoingMail {
   const { kind, id, tenant, from, returnPath, original, recipients } = notice
   invariant(returnPath !== '' && recipients.length > 0, 'a notice is for somebody and about somebody')
-  const smtpUtf8 = !isAsciiAddress(returnPath)
+  const smtpUtf8 = needsSmtpUtf8(returnPath)
   const form: DeliveryStatusForm = smtpUtf8 || original.smtpUtf8 ? 'utf8' : 'ascii'
   const parts = [textPart(notice), statusPart(notice, form, smtpUtf8), originalPart(notice, form, smtpUtf8)]
   return {

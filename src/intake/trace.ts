@@ -1,7 +1,7 @@
 /** The fields that intake puts in front of a message. ASCII always, whatever the message is. */
 import { headerDate } from '../standards/header-date.ts'
 import { isIPv6 } from 'node:net'
-import { isAsciiAddress } from '../standards/address.ts'
+import { isAsciiAddress, wireAddress } from '../standards/address.ts'
 
 export interface Trace {
   /** Our own name. */
@@ -20,7 +20,7 @@ export interface Trace {
 export function receivedField(trace: Trace, recipients: readonly string[]): string {
   const { hello, address, hostname, protocol, id, timeMs } = trace
   const literal = addressLiteral(address)
-  const only = recipients.length === 1 ? (recipients[0] as string) : ''
+  const only = recipients.length === 1 ? wireAddress(recipients[0] as string) : ''
   const forClause = only !== '' && isAsciiAddress(only) ? `\r\n\tfor <${only}>` : ''
   return `Received: from ${hello} (${literal})\r\n\tby ${hostname} with ${protocol} id ${id}${forClause};\r\n\t${headerDate(timeMs)}\r\n`
 }

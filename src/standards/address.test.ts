@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { anyCharacter } from '../../test/support/any-character.ts'
-import { domainName, domainOf, isAsciiAddress, parsePath } from './address.ts'
+import {
+  domainName,
+  domainOf,
+  isAsciiAddress,
+  needsSmtpUtf8,
+  parsePath,
+  searchAddress,
+  wireAddress,
+} from './address.ts'
 
 function address(path: string): string | null {
   const parsed = parsePath(path, 0)
@@ -126,6 +134,43 @@ test('the domain of an address is what follows its last at sign', () => {
   for (const none of ['', 'a', 'a@', 'a@0x7f.1']) assert.equal(domainOf(none), '')
   assert.equal(isAsciiAddress('a@b'), true)
   assert.equal(isAsciiAddress('ä@b'), false)
+})
+
+test('a domain of U-labels goes out in A-labels, unless the local part needs SMTPUTF8 anyway', () => {
+  const cases: readonly (readonly [address: string, needsIt: boolean, wire: string, search: string])[] = [
+    ['Ann@Example.com', false, 'Ann@Example.com', 'ann@example.com'],
+    ['Ann@Bücher.example', false, 'Ann@xn--bcher-kva.example', 'ann@xn--bcher-kva.example'],
+    ['Ann@xn--bcher-kva.example', false, 'Ann@xn--bcher-kva.example', 'ann@xn--bcher-kva.example'],
+    ['"a@b"@bücher.example', false, '"a@b"@xn--bcher-kva.example', '"a@b"@xn--bcher-kva.example'],
+    ['Änn@bücher.example', true, 'Änn@bücher.example', 'änn@xn--bcher-kva.example'],
+    ['änn@example.com', true, 'änn@example.com', 'änn@example.com'],
+    ['"@ä"@example.com', true, '"@ä"@example.com', '"@ä"@example.com'],
+    ['ann@straße.example', false, 'ann@xn--strae-oqa.example', 'ann@xn--strae-oqa.example'],
+    // None that intake would take: it stays what it is, and whoever sends looks at every byte once more.
+    ['ann@a b\u00fc', false, 'ann@a b\u00fc', 'ann@a b\u00fc'],
+    ['', false, '', ''],
+    ['bücher', true, 'bücher', 'bücher'],
+  ]
+  for (const [given, needsIt, wire, search] of cases) {
+    assert.equal(needsSmtpUtf8(given), needsIt, given)
+    assert.equal(wireAddress(given), wire)
+    assert.equal(searchAddress(given), search)
+  }
+})
+
+test('whatever is an address: what goes out leads to the same place, and is ASCII where SMTPUTF8 is not needed', () => {
+  fc.assert(
+    fc.property(fc.array(anyCharacter, { maxLength: 8 }), fc.constantFrom('a', 'ü', '"@"'), (characters, local) => {
+      const path = parsePath(`<${local}@${characters.join('')}.bücher.example>`, 0)
+      if (path.problem !== null) return
+      const { address: given, domain } = path.mailbox ?? assert.fail()
+      const wire = wireAddress(given)
+      assert.equal(domainOf(wire), domain)
+      assert.equal(isAsciiAddress(wire), !needsSmtpUtf8(given))
+      assert.equal(wireAddress(wire), wire)
+      assert.equal(searchAddress(wire), searchAddress(given))
+    }),
+  )
 })
 
 test('nothing in an address breaks a line or turns the text behind it around', () => {

@@ -85,6 +85,31 @@ export function domainOf(address: string): string {
   return written.startsWith('[') ? addressLiteral(written) : domainName(written)
 }
 
+/** Only a receiver that offers SMTPUTF8 can be given it: no other form of a local part means the same. A domain has one, its A-labels. */
+export function needsSmtpUtf8(address: string): boolean {
+  return !isAsciiAddress(address) && !isAsciiAddress(address.slice(0, address.lastIndexOf('@')))
+}
+
+/**
+ * An address that was accepted, as it goes out. With a local part in ASCII the domain is written in A-labels, which any server takes (RFC 6531 §3.2 asks for
+ * SMTPUTF8 for anything else; RFC 5890 §2.3.2.1 has both forms mean the same).
+ */
+export function wireAddress(address: string): string {
+  return isAsciiAddress(address) || needsSmtpUtf8(address) ? address : withDomain(address, address)
+}
+
+/** The same for all ways to write an address that people hold for one, to search by: letter case and the form of the domain do not matter. */
+export function searchAddress(address: string): string {
+  const lower = address.toLowerCase()
+  return isAsciiAddress(lower) ? lower : withDomain(lower, address)
+}
+
+/** The domain as it is understood, where it is one. */
+function withDomain(address: string, written: string): string {
+  const domain = domainOf(written)
+  return domain === '' ? address : `${address.slice(0, address.lastIndexOf('@'))}@${domain}`
+}
+
 export function isAsciiAddress(address: string): boolean {
   for (let i = 0; i < address.length; i++) if (address.charCodeAt(i) > 0x7f) return false
   return true

@@ -10,7 +10,6 @@ export interface Address {
   readonly address: string
   /** Lower-case A-labels. */
   readonly domain: string
-  readonly ascii: boolean
 }
 
 /** Throws a Problem that points at it. */
@@ -63,9 +62,9 @@ function checked(address: string, name: string, pointer: string): Address {
   if (path.problem !== null || path.mailbox?.address !== address) {
     refuse(pointer, path.problem ?? 'this is not one address')
   }
-  const { domain, literal, ascii } = path.mailbox
+  const { domain, literal } = path.mailbox
   if (literal) throw new Problem(failures.addressLiteral, { pointer })
-  return { name, address, domain, ascii }
+  return { name, address, domain }
 }
 
 function refuse(pointer: string, detail: string): never {

@@ -1,5 +1,5 @@
 /** The way of a message from a request that was found good into the spool. It goes to its end even when the client has hung up. */
-import { domainOf } from '../../standards/address.ts'
+import { domainOf, needsSmtpUtf8 } from '../../standards/address.ts'
 import { type Failure, failures, httpFailures } from '../../model/failures.ts'
 import { isQuotaRefusal } from '../../ports/quotas.ts'
 import { isFailure, type Transaction } from '../../ports/submissions.ts'
@@ -131,7 +131,7 @@ function commit(
         fromDomain: domainOf(draft.from.address),
         client: `${address} ${client.how}`,
         eightBit: scanner.eightBit,
-        smtpUtf8: content.smtpUtf8 || draft.recipients.some(({ ascii }) => !ascii),
+        smtpUtf8: content.smtpUtf8 || needsSmtpUtf8(draft.returnPath) || recipients.some(needsSmtpUtf8),
         dotLines: scanner.dotLines,
         expiresAtMs: options.expiresInMs === 0 ? 0 : timeMs + options.expiresInMs,
         cuts: [],

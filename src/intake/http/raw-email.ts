@@ -3,7 +3,6 @@
  * has lines that end in LF, and they are given their CR. What is not to be sent is left out while it is written: nothing that stays is changed.
  */
 import { type Failure, failures } from '../../model/failures.ts'
-import { isAsciiAddress } from '../../standards/address.ts'
 import {
   emptyLineAt,
   FieldScanner,
@@ -94,7 +93,7 @@ function authorOf({ clients }: HttpServer, { client }: Caller, header: Buffer, s
     throw new Problem(failures.senderNotAllowed, { pointer: '/raw', detail })
   }
   const address = survey.fromAddress
-  return { name: '', address, domain: survey.fromDomain, ascii: isAsciiAddress(address) }
+  return { name: '', address, domain: survey.fromDomain }
 }
 
 /** A CR by itself is refused: some reader takes it for a line end, and another does not. */

@@ -162,7 +162,8 @@ test('addresses beyond ASCII are sent where they can be', async (t) => {
     rig.spool.committed.map(({ head }) => [head.recipients.at(-1), head.smtpUtf8, head.eightBit]),
     [
       ['jörg@example.net', true, true],
-      ['bob@bücher.example', true, true],
+      // Its domain goes out in A-labels.
+      ['bob@bücher.example', false, false],
       ['jörg@example.net', true, false],
     ],
   )

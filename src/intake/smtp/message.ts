@@ -13,6 +13,7 @@ import { nothingTaken, type Taken } from '../../ports/quotas.ts'
 import { isFailure, type Submissions, type Transaction } from '../../ports/submissions.ts'
 import { subjectCharactersMax } from '../../model/limits.ts'
 import type { DsnRecipient, DsnRequest, MailClass, SubmissionFacts } from '../../model/submission.ts'
+import { needsSmtpUtf8 } from '../../standards/address.ts'
 import { fromAddresses, type HeaderSurvey, surveyHeader } from '../../standards/header.ts'
 import { readableText } from '../../standards/mime/encoded-words.ts'
 import type { MailCommand } from '../../standards/smtp-command.ts'
@@ -68,7 +69,7 @@ export class IncomingMessage implements ContentSink {
   readonly #contentBytesMax: number
   readonly #memory: SessionMemory
   #envelopeBytes = 0
-  #nonAsciiAddress: boolean
+  #utf8Address: boolean
   readonly #returns: DsnRequest['returns']
   readonly #envelopeId: string
   /** One for each recipient once anything was asked; null before, which is nearly always. */
@@ -92,7 +93,7 @@ export class IncomingMessage implements ContentSink {
   constructor(mail: MailCommand, contentBytesMax: number, memory: SessionMemory) {
     this.returnPath = mail.mailbox?.address ?? ''
     this.smtpUtf8 = mail.smtpUtf8
-    this.#nonAsciiAddress = mail.mailbox?.ascii === false
+    this.#utf8Address = needsSmtpUtf8(this.returnPath)
     this.#returns = mail.returns
     this.#envelopeId = mail.envelopeId
     this.#asked = mail.returns === '' && mail.envelopeId === '' ? null : []
@@ -102,7 +103,7 @@ export class IncomingMessage implements ContentSink {
   }
 
   /** False: all sessions together hold too much for one more. */
-  addRecipient(address: string, ascii: boolean, asked: DsnRecipient): boolean {
+  addRecipient(address: string, asked: DsnRecipient): boolean {
     const askedBytes = asked === nothingAsked ? 0 : asked.originalRecipient.length + recipientOverheadBytes.value
     const bytes = address.length + recipientOverheadBytes.value + askedBytes
     if (!this.#memory.reserve(bytes)) return false
@@ -110,7 +111,7 @@ export class IncomingMessage implements ContentSink {
     if (asked !== nothingAsked) this.#asked ??= this.recipients.map(() => nothingAsked)
     this.#asked?.push(asked)
     this.recipients.push(address)
-    if (!ascii) this.#nonAsciiAddress = true
+    this.#utf8Address ||= needsSmtpUtf8(address)
     return true
   }
 
@@ -222,7 +223,7 @@ export class IncomingMessage implements ContentSink {
         client: `${trace.address} ${trace.hello}`,
         eightBit: scanner.eightBit,
         // A header of raw bytes from a client that never said SMTPUTF8 is old 8-bit mail, and any server takes it as we did.
-        smtpUtf8: this.#nonAsciiAddress || (this.smtpUtf8 && survey.hasNonAscii),
+        smtpUtf8: this.#utf8Address || (this.smtpUtf8 && survey.hasNonAscii),
         dotLines: scanner.dotLines,
         expiresAtMs: this.#options.expiresInMs === 0 ? 0 : timeMs + this.#options.expiresInMs,
         cuts: this.#options.cuts,

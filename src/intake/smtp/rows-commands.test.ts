@@ -220,14 +220,18 @@ test('row 27: a UTF-8 address without SMTPUTF8: 553 5.6.7', async (t) => {
 test('row 28: a submission that needs SMTPUTF8 is marked, so that a peer without it gives 5.6.7', async (t) => {
   const rig = await startRig(t)
   const client = await rig.hello()
-  const cases: [string, string, boolean][] = [
+  const [plain, umlaut] = ['RCPT TO:<c@d>', 'RCPT TO:<ç@d>']
+  const cases: [string, string, boolean, string?][] = [
     ['MAIL FROM:<jürgen@b> SMTPUTF8', goodMessage, true],
+    ['MAIL FROM:<a@b> SMTPUTF8', goodMessage, true, umlaut],
+    // These go out in A-labels.
+    ['MAIL FROM:<a@bücher.example> SMTPUTF8', goodMessage, false, 'RCPT TO:<c@bücher.example>'],
     ['MAIL FROM:<a@b> SMTPUTF8', goodMessage, false],
     ['MAIL FROM:<a@b> SMTPUTF8', `Subject: grün\r\n${goodMessage}`, true],
     ['MAIL FROM:<a@b>', `Subject: grün\r\n${goodMessage}`, false],
   ]
-  for (const [mail, message, needed] of cases) {
-    await client.commands(utf8(mail), 'RCPT TO:<c@d>', 'DATA')
+  for (const [mail, message, needed, rcpt = plain] of cases) {
+    await client.commands(utf8(mail), utf8(rcpt), 'DATA')
     client.send(`${utf8(message)}.\r\n`)
     assert.equal((await client.reply()).codes, '250 2.0.0')
     assert.equal(rig.spool.committed.at(-1)?.head.smtpUtf8, needed, mail)

@@ -119,7 +119,13 @@ test('address lists are folded between addresses', () => {
   )
 })
 
-test('addresses beyond ASCII are written as given, and ask for SMTPUTF8', () => {
+test('a domain beyond ASCII is written in A-labels, which any server and reader takes', () => {
+  const given = mimeMessage({ to: [{ name: 'Jörg', address: 'joerg@bücher.example' }] })
+  assert.equal(wireField(given, 'To'), 'To: =?utf-8?B?SsO2cmc=?= <joerg@xn--bcher-kva.example>')
+  assert.equal(assemble(given).needsSmtpUtf8, false)
+})
+
+test('local parts beyond ASCII are written as given, and ask for SMTPUTF8', () => {
   const given = mimeMessage({ to: [{ name: 'Jörg', address: 'jörg@bücher.example' }], text: 'ä' })
   const assembled = assemble(given)
   assert.equal(wireField(given, 'To'), 'To: =?utf-8?B?SsO2cmc=?= <jörg@bücher.example>')

@@ -1,5 +1,5 @@
 /** The header of a message, without what MIME adds to it (RFC 5322 §3.6). */
-import { isAsciiAddress, parsePath } from '../address.ts'
+import { isAsciiAddress, parsePath, wireAddress } from '../address.ts'
 import { headerDate } from '../header-date.ts'
 import { lineBytesMax } from '../limits.ts'
 import { encodedWords } from './encoded-words.ts'
@@ -42,9 +42,10 @@ function addressField(name: string, list: readonly MimeAddress[], pointer: strin
   if (list.length === 0) return ''
   const tokens: string[] = []
   for (let i = 0; i < list.length; i++) {
-    const { name: displayName, address } = list[i] as MimeAddress
+    const { name: displayName, address: given } = list[i] as MimeAddress
     const at = isList ? `${pointer}/${i}` : pointer
-    checkAddress(address, at)
+    checkAddress(given, at)
+    const address = wireAddress(given)
     const comma = i === list.length - 1 ? '' : ','
     if (displayName === undefined || displayName === '') {
       tokens.push(address + comma)

@@ -52,7 +52,7 @@ export function rcpt(session: Session, args: string): void {
   const refusal = quotas.check(session.client as Client, message.recipients.length + 1)
   if (refusal !== null) return session.refuse(refusal.failure, 'rcpt')
   const address = mailbox?.address ?? `postmaster@${hostname}`
-  const taken = message.addRecipient(address, mailbox?.ascii ?? true, askedBy(command))
+  const taken = message.addRecipient(address, askedBy(command))
   if (taken) session.reply('250 2.1.5 recipient ok')
   else session.refuse(failures.intakeBusy, 'rcpt')
 }
