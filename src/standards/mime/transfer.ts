@@ -2,7 +2,7 @@
 import { isAscii } from 'node:buffer'
 import { KiB } from '../../kernel/units.ts'
 import { lineBytesMax } from '../limits.ts'
-import { crlfLines, surveyLines } from '../lines.ts'
+import { crlfLines, type LineSurvey, surveyLines } from '../lines.ts'
 
 /** A body ready to be written: text goes out as it is, bytes in base64. */
 export interface Transfer {
@@ -27,7 +27,10 @@ export function encodeText(text: string, delimiterStart: string): Transfer {
 }
 
 function encodeLongText(bytes: Buffer, delimiterStart: string): Transfer {
-  return plainMessage(bytes, delimiterStart) ?? encoded(crlfLines(bytes, surveyLines(bytes)))
+  const survey = surveyLines(bytes)
+  const lines = crlfLines(bytes, survey)
+  const isPlain = arePlain(lines, survey) && !lines.includes(delimiterStart)
+  return isPlain ? { encoding: '7bit', body: lines.toString('latin1') } : encoded(lines)
 }
 
 function encoded(lines: Buffer): Transfer {
@@ -40,23 +43,23 @@ function encoded(lines: Buffer): Transfer {
 /** RFC 2046 §5.2.1: a message inside a message may not be encoded. Null when it would have to be. */
 export function plainMessage(content: Uint8Array, delimiterStart: string): Transfer | null {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
-  const body = bytes.includes(delimiterStart) ? null : plainLines(bytes)
-  return body === null ? null : { encoding: '7bit', body }
+  const survey = surveyLines(bytes)
+  if (!arePlain(bytes, survey) || bytes.includes(delimiterStart)) return null
+  return { encoding: '7bit', body: crlfLines(bytes, survey).toString('latin1') }
 }
 
 /** Lines of a character set that nobody knows, for readers who may have to do without decoding: as they are, or quoted where they do not fit. */
-export function encodeLines(lines: Buffer): Transfer & { readonly body: string } {
-  const body = plainLines(lines)
-  return body === null
-    ? { encoding: 'quoted-printable', body: quotedPrintable(crlfLines(lines, surveyLines(lines))) }
-    : { encoding: '7bit', body }
+export function encodeLines(bytes: Buffer): Transfer & { readonly body: string } {
+  const survey = surveyLines(bytes)
+  const lines = crlfLines(bytes, survey)
+  return arePlain(lines, survey)
+    ? { encoding: '7bit', body: lines.toString('latin1') }
+    : { encoding: 'quoted-printable', body: quotedPrintable(lines) }
 }
 
-/** The same with CRLF; null when that is not 7bit (RFC 2045 §2.7). */
-function plainLines(bytes: Buffer): string | null {
-  if (!isAscii(bytes) || bytes.includes(0)) return null
-  const survey = surveyLines(bytes)
-  return survey.longestBytes > lineBytesMax.value ? null : crlfLines(bytes, survey).toString('latin1')
+/** Whether lines are 7bit, but for their ends (RFC 2045 §2.7). */
+function arePlain(lines: Buffer, { longestBytes }: LineSurvey): boolean {
+  return longestBytes <= lineBytesMax.value && isAscii(lines) && !lines.includes(0)
 }
 
 /** Gmail clips what is longer than 102 KiB: mail seldom is. A look at each byte costs more than a search here, and very much less behind it. */
