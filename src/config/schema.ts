@@ -313,7 +313,8 @@ const delivery = section('Delivering mail by SMTP.', {
     maximum: 100_000,
   }),
   recipients_per_transaction: integer({
-    description: 'Recipients of one message that share a transaction.',
+    description:
+      'Recipients of one message that share a transaction. A receiver that takes fewer at once (452 4.5.3) is given the others in the next ones, at once.',
     default: 100,
     minimum: 1,
     maximum: 100,
