@@ -135,7 +135,7 @@ function memory(config: Config): LimitTotal {
         adminLimits.bodyBytesMax.value + adminLimits.headerBytesMax.value,
       ),
     ],
-    beside: `and the heap of the runtime. Of the queue only what is used is there: ${slotBytes} B × ten million recipients = 540 MB`,
+    beside: `and the heap of the runtime. Of the queue only what is used is there: ${slotBytes} B × ten million recipients = ${10 * slotBytes} MB`,
   }
 }
 

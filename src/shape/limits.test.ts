@@ -65,7 +65,7 @@ test('limit retry.expire_after: a failure a millisecond before its age is tried 
   }
 })
 
-test('limit shape.slots: so many recipients have a slot of 54 bytes, the next one is a broken invariant', () => {
+test('limit shape.slots: so many recipients have a slot, the next one is a broken invariant', () => {
   const slots = new Slots(3)
   for (let i = 0; i < 3; i++) assert.equal(slots.allocate(slotStates.ready), i)
   assert.throws(() => slots.allocate(slotStates.ready), { name: 'InvariantBroken' })

@@ -1,15 +1,17 @@
 /** Bounds of the queue and of what is sent at once, each with its arithmetic. */
 import { limit } from '../kernel/limits.ts'
-import { minuteMs, secondMs } from '../kernel/units.ts'
+import { formatBytes, minuteMs, secondMs } from '../kernel/units.ts'
+import { slotBytes } from './slot-bytes.ts'
 
 const owner = 'shape'
+const slots = 2 ** 26
 
 export const slotsMax = limit({
   name: 'shape.slots',
-  value: 2 ** 26,
+  value: slots,
   unit: 'recipients',
   owner,
-  why: 'Address space for 67 million × 54 B = 3.4 GiB is set aside; only what is used is resident. New mail is refused before that (shape.slots-accepted).',
+  why: `Address space for 67 million × ${slotBytes} B = ${formatBytes(slots * slotBytes)} is set aside; only what is used is resident. New mail is refused before that (shape.slots-accepted).`,
   breach: 'a broken invariant: exit code 70',
 })
 

@@ -1,5 +1,5 @@
 /**
- * One slot per live recipient: columns of typed arrays, so that ten million cost half a gigabyte and a search is a scan of a column.
+ * One slot per live recipient: columns of typed arrays, so that ten million cost 580 MB and a search is a scan of a column.
  *
  *   number f64 | place f64 | acceptedAt f64 | nextAt f64 | flow u32 | recipient u32 | next u32 | bytes u32 | life u32 | attempts u16 | span u16 | state u8
  *   | flags u8 = 58 bytes
@@ -16,7 +16,6 @@ export type SlotState = (typeof slotStates)[keyof typeof slotStates]
 export const mayBeDuplicateFlag = 1
 
 const growBy = 65_536
-export const slotBytes = 58
 
 export class Slots {
   readonly number: Float64Array
