@@ -38,7 +38,8 @@ const beforeEnvelope: ReadonlySet<DialogueStage> = new Set(['connect', 'greeting
 
 /**
  * RFC 5321 §4.5.3.1.10: 452 beside accepted recipients means "too many at once", so the rest goes into the next transaction; 4.5.3
- * tells the scheduler that it may do so at once (`saysTooMany`). Another code beside 452, such as 4.3.1, means what it says. 552 5.5.3 is the same from servers that follow RFC 821, and counts as 452.
+ * tells the scheduler that it may do so at once (`saysTooMany`). Another code beside 452, such as 4.3.1, means what it says. 552 5.5.3 is the same
+ * from servers that follow RFC 821, and counts as 452.
  */
 function meansTooMany(code: number, enhanced: string, stated: boolean): boolean {
   return code === 452 ? !stated : code === 552 && enhanced === '5.5.3'
