@@ -1,28 +1,29 @@
 /**
- * Until when messages are surely no longer wanted: by the clock, as long as it can be right. One that is far ahead, because a battery is empty or a
- * year was mistyped, would make every day of the store old at once; so it is believed only when it has said so for long.
+ * Until when what is kept for a time is surely no longer wanted: by the clock, as long as it can be right. One that is far ahead, because a battery is
+ * empty or a year was mistyped, would make everything old at once; so it is believed only when it has said so for long.
  *
  *   days   [ 07-01 ][ 07-02 ][ 07-03 ]· a week ·|· doubted ·······  2051-07-03
  *                                     ^ known, and the time that has passed since
  */
 import type { Clock } from '../kernel/clock.ts'
-import { dayMs } from '../kernel/units.ts'
+import { formatDuration } from '../kernel/units.ts'
 import { clockAheadMsMax, clockDoubtMsMin } from './limits.ts'
-import type { Day } from './spans.ts'
+import { dayName, dayOf } from './spans.ts'
 
 export class BelievedTime {
   readonly #clock: Clock
+  readonly #aheadMs: number
   #knownMs: number
   #knownAtMs: number
   /** By the monotonic clock; null: there is no doubt. */
   #doubtedAtMs: number | null = null
+  #told = false
 
-  /** `days`, newest first; the last acceptance of each. */
-  constructor(clock: Clock, days: readonly Day[], acceptedLastMs: (day: Day) => number) {
+  /** `knownMs` has surely come; null when nothing is known. `apartMs`: so far apart are times that are known, when all is well. */
+  constructor(clock: Clock, knownMs: number | null, apartMs = 0) {
     this.#clock = clock
-    const day = lastKnown(days)
-    this.#knownMs =
-      day === null ? clock.nowMs() : Math.max(day * dayMs, Math.min(acceptedLastMs(day), (day + 1) * dayMs - 1))
+    this.#aheadMs = clockAheadMsMax.value + apartMs
+    this.#knownMs = knownMs ?? clock.nowMs()
     this.#knownAtMs = clock.monotonicMs()
   }
 
@@ -31,7 +32,7 @@ export class BelievedTime {
     const saysMs = this.#clock.nowMs()
     const atMs = this.#clock.monotonicMs()
     const passedMs = this.#knownMs + atMs - this.#knownAtMs
-    if (saysMs <= passedMs + clockAheadMsMax.value) this.#doubtedAtMs = null
+    if (saysMs <= passedMs + this.#aheadMs) this.#doubtedAtMs = null
     else {
       this.#doubtedAtMs ??= atMs
       if (atMs - this.#doubtedAtMs < clockDoubtMsMin.value) return passedMs
@@ -41,15 +42,25 @@ export class BelievedTime {
     this.#knownAtMs = atMs
     return saysMs
   }
+
+  /** What the operator should hear when `isKept`, because of the doubt alone; null when that is nothing, or was said. */
+  warning(isKept: boolean, kept: string, option: string): string | null {
+    const isNews = isKept && !this.#told
+    this.#told = isKept
+    if (!isNews) return null
+    const day = dayName(dayOf(this.#clock.nowMs()))
+    const doubt = formatDuration(clockDoubtMsMin.value)
+    return `The clock says ${day}, far beyond the ${kept} that are kept: look whether it is right. What ${option} makes old by it is dropped in ${doubt}, should it say the same then.`
+  }
 }
 
-/** The last day that follows the one before it closely: what stands alone, far ahead, was accepted when the clock was wrong. */
-function lastKnown(days: readonly Day[]): Day | null {
-  let known = days.at(-1)
+/** The last of them, oldest first, that follows the one before it closely: what stands alone, far ahead, is from when the clock was wrong. */
+export function lastKnownMs(timesMs: readonly number[], apartMs = 0): number | null {
+  let known = timesMs[0]
   if (known === undefined) return null
-  for (const day of days.toReversed()) {
-    if ((day - known) * dayMs > clockAheadMsMax.value) break
-    known = day
+  for (const ms of timesMs) {
+    if (ms - known > clockAheadMsMax.value + apartMs) break
+    known = ms
   }
   return known
 }

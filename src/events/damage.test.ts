@@ -17,8 +17,7 @@ import { headOf, outcomeOf, StoreRig } from '../../test/support/store-rig.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { noFacts } from '../model/submission.ts'
 import { DayFile } from './day-file.ts'
-import { dayName, dayOf } from './day-files.ts'
-import { Spans } from './spans.ts'
+import { dayName, dayOf, Spans } from './spans.ts'
 import { explained } from './sqlite.ts'
 
 const withCode = (code: string) => (error: unknown) =>

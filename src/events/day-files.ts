@@ -1,12 +1,11 @@
 /** The day files of a directory: which there are, what is known of each without opening it, and the few that are open. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { dayMs } from '../kernel/units.ts'
 import { removeFile, setAside } from './damage.ts'
 import { type DayFacts, DayFile } from './day-file.ts'
 import { DayQueries } from './day-queries.ts'
 import { filesOpenMax } from './limits.ts'
-import { type Day, Spans } from './spans.ts'
+import { type Day, dayName, dayOf, Spans } from './spans.ts'
 import { bytesAt, isDamage } from './sqlite.ts'
 import type { StoreDisk } from './store-disk.ts'
 
@@ -182,12 +181,6 @@ export class DayFiles {
     return join(this.#directory, `${dayName(day)}.sqlite`)
   }
 }
-
-/** "2026-07-01" */
-export const dayName = (day: Day): string => new Date(day * dayMs).toISOString().slice(0, 10)
-
-/** What has a name of ten characters: until 9999-12-31. */
-export const dayOf = (ms: number): Day => Math.max(0, Math.min(Math.floor(ms / dayMs), 2_932_896))
 
 function daysIn(directory: string): Day[] {
   return readdirSync(directory)

@@ -135,7 +135,7 @@ export const clockAheadMsMax = limit({
   value: 7 * dayMs,
   unit: 'ms',
   owner,
-  why: 'Beyond the newest day of the store and the time that has passed: a week without mail is nothing strange, and a clock that errs by less makes a week of the oldest days old too early.',
+  why: 'Beyond the newest day of the store, or the newest rotated file and accounting.rotate_every, and the time that has passed: a week without mail is nothing strange, and a clock that errs by less makes a week of the oldest days old too early.',
   breach: 'what is old by the clock alone is kept for a while (store.clock-doubt), with a line in the log',
 })
 

@@ -6,10 +6,17 @@
  *
  *   log 0   [ 0 … 8,112  2026-07-01 ][ 8,113 … 9,950  2026-07-02 ][ 9,951 …  2026-07-03 ]
  */
+import { dayMs } from '../kernel/units.ts'
 import { logOf, valueOf } from '../model/submission.ts'
 
 /** Days since 1970, UTC. */
 export type Day = number
+
+/** "2026-07-01" */
+export const dayName = (day: Day): string => new Date(day * dayMs).toISOString().slice(0, 10)
+
+/** What has a name of ten characters: until 9999-12-31. */
+export const dayOf = (ms: number): Day => Math.max(0, Math.min(Math.floor(ms / dayMs), 2_932_896))
 
 export interface Span {
   readonly log: number

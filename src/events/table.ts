@@ -5,20 +5,20 @@ import type { Clock } from '../kernel/clock.ts'
 import { PosthasteError } from '../kernel/errors.ts'
 import { uuidBytes } from '../kernel/ids.ts'
 import type { Random } from '../kernel/random.ts'
-import { formatBytes, formatDuration } from '../kernel/units.ts'
+import { dayMs, formatBytes } from '../kernel/units.ts'
 import type { SubmissionFacts } from '../model/submission.ts'
 import { BadCursor, type MessagePage, type MessageQuery } from '../ports/message-store.ts'
-import { BelievedTime } from './believed-time.ts'
+import { BelievedTime, lastKnownMs } from './believed-time.ts'
 import { Catalogue } from './catalogue.ts'
 import { Cursors } from './cursor.ts'
 import { forgetOldDamage, setAside } from './damage.ts'
 import type { DayFile } from './day-file.ts'
-import { DayFiles, dayName, dayOf } from './day-files.ts'
-import { clockDoubtMsMin, keyMsMax, walBytesMax } from './limits.ts'
+import { DayFiles } from './day-files.ts'
+import { keyMsMax, walBytesMax } from './limits.ts'
 import type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
 import type { PackedMessage } from './packed-message.ts'
 import { listMessages } from './search.ts'
-import type { Day } from './spans.ts'
+import { type Day, dayName, dayOf } from './spans.ts'
 import { explained, isDamage, syncAhead } from './sqlite.ts'
 import { ownDisk, type StoreDisk } from './store-disk.ts'
 
@@ -102,7 +102,6 @@ class MessageStoreTable implements MessageTable {
   readonly #files: DayFiles
   readonly #cursors: Cursors
   readonly #believed: BelievedTime
-  #doubted = false
   #outcomesIgnored = 0
   #failure: unknown = null
   #closed = false
@@ -113,7 +112,7 @@ class MessageStoreTable implements MessageTable {
     this.#files = files
     this.positions = catalogue.positions
     this.#cursors = new Cursors(catalogue.cursorSecret)
-    this.#believed = new BelievedTime(options.clock, files.days, (day) => files.factsOf(day)?.acceptedLastMs ?? 0)
+    this.#believed = new BelievedTime(options.clock, acceptedKnownMs(files))
   }
 
   submission(number: number, head: MessageHead, facts: SubmissionFacts): void {
@@ -232,12 +231,8 @@ class MessageStoreTable implements MessageTable {
       const oldest = dayOf(believedMs) - retentionDays
       const old = days.filter((day) => day < oldest)
       const doubted = days.some((day) => day >= oldest && day < today - retentionDays)
-      if (doubted && !this.#doubted) {
-        onProblem(
-          `The clock says ${dayName(today)}, far beyond the messages that are kept: look whether it is right. What store.retention makes old by it is dropped in ${formatDuration(clockDoubtMsMin.value)}, should it say the same then.`,
-        )
-      }
-      this.#doubted = doubted
+      const warning = this.#believed.warning(doubted, 'messages', 'store.retention')
+      if (warning !== null) onProblem(warning)
       for (const day of old) this.#files.remove(day)
       const tooMany: Day[] = []
       let bytes = this.#bytes()
@@ -309,4 +304,12 @@ class MessageStoreTable implements MessageTable {
     }
     return failure
   }
+}
+
+/** When the last message was accepted whose time is known. */
+function acceptedKnownMs(files: DayFiles): number | null {
+  const lastMs = lastKnownMs(files.days.map((day) => day * dayMs).reverse())
+  if (lastMs === null) return null
+  const acceptedMs = files.factsOf(dayOf(lastMs))?.acceptedLastMs ?? 0
+  return Math.max(lastMs, Math.min(acceptedMs, lastMs + dayMs - 1))
 }

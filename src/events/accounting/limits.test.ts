@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errorOf } from '../../../test/support/accounting-disk.ts'
 import { AccountingRig, acctPath, directory, textLines, turn } from '../../../test/support/accounting-rig.ts'
-import { dayMs, GiB, MiB, secondMs } from '../../kernel/units.ts'
+import { dayMs, GiB, hourMs, MiB, secondMs } from '../../kernel/units.ts'
 import { noFacts } from '../../model/submission.ts'
 import { headOf } from '../../../test/support/store-rig.ts'
+import { clockDoubtMsMin } from '../limits.ts'
 import {
   filesSearchedMax,
   lineBytesMax,
@@ -219,13 +220,78 @@ async function rotatedAfterStart(
   return rig.names.filter((name) => name.startsWith('acct-'))
 }
 
+/** A file every five days. */
+const lastMonth = ['05', '10', '15', '20', '25', '30'].map((day) => [`acct-202606${day}T120000Z-1.json`, 5] as const)
+
 test('limit accounting.retention: a file as old as that is kept, one that is older is removed', async () => {
   // The rig begins at noon, and has waited a second or two when files are looked at.
-  const files = [
-    ['acct-20260601T115900Z-1.json', 5],
-    ['acct-20260601T120100Z-1.json', 5],
-  ] as const
-  assert.deepEqual(await rotatedAfterStart(new AccountingRig(), files), ['acct-20260601T120100Z-1.json'])
+  const files = [['acct-20260601T115900Z-1.json', 5], ['acct-20260601T120100Z-1.json', 5], ...lastMonth] as const
+  const rig = new AccountingRig()
+  assert.deepEqual((await rotatedAfterStart(rig, files))[0], 'acct-20260601T120100Z-1.json')
+  assert.deepEqual(rig.problems, [])
+})
+
+const longAheadMs = 25 * 365 * dayMs
+
+test('limit store.clock-ahead: a clock that is a week and a period beyond the newest rotated file is believed, one that is more removes none', async () => {
+  for (const aheadMs of [-secondMs, 0, secondMs]) {
+    const rig = new AccountingRig({ keepMs: 2 * dayMs, rotateMs: 3 * dayMs })
+    // The newest is of noon the day before, and a second passes before files are looked at.
+    rig.clock.jumpWall(9 * dayMs - secondMs + aheadMs)
+    const left = await rotatedAfterStart(rig, lastMonth)
+    assert.deepEqual([left.length, rig.problems.length], aheadMs <= 0 ? [0, 0] : [1, 1])
+  }
+})
+
+test('limit store.clock-doubt: what a clock has said for twenty hours makes rotated files old', async () => {
+  const rig = new AccountingRig()
+  rig.clock.jumpWall(longAheadMs)
+  assert.equal((await rotatedAfterStart(rig, lastMonth)).length, lastMonth.length)
+  assert.equal(rig.problems.length, 1)
+  assert.match(
+    rig.problems[0] ?? '',
+    /^The clock says 2051-.*files of acct\.json that are kept.*accounting\.retention.* in 20h/,
+  )
+  const passUntil = async (ms: number): Promise<number> => {
+    await rig.until(() => rig.clock.monotonicMs() >= ms, hourMs / 4)
+    return rig.names.filter((name) => name.startsWith('acct-2026')).length
+  }
+  assert.equal(await passUntil(clockDoubtMsMin.value - hourMs), lastMonth.length)
+  assert.equal(await passUntil(clockDoubtMsMin.value + 2 * hourMs), 0)
+  // Time passes in leaps that a disk is slow for.
+  assert.equal(rig.problems.filter((text) => text.includes('clock')).length, 1)
+})
+
+test('a clock that is put right again has removed nothing, whatever was rotated under it and however often it began', async () => {
+  const rig = new AccountingRig({ rotateBytes: 1 })
+  await rotatedAfterStart(rig, lastMonth)
+  rig.accept(1)
+  await rig.durable()
+  for (const [i, byMs] of [longAheadMs, 0, 2 * dayMs].entries()) {
+    await rig.close()
+    rig.clock.jumpWall(byMs)
+    await rig.open()
+    rig.settle(1 + i)
+    await rig.durable()
+    await rig.pass(secondMs)
+  }
+  assert.equal(rig.names.filter((name) => name.startsWith('acct-2051')).length, 3)
+  await rig.close()
+  rig.clock.jumpWall(-longAheadMs - 2 * dayMs)
+  rig.problems.length = 0
+  await rig.open()
+  await rig.pass(secondMs)
+  assert.equal(rig.names.filter((name) => name.startsWith('acct-2026')).length, lastMonth.length + 1)
+  assert.deepEqual(rig.problems, [])
+})
+
+test('rotated once in a month, files are as old as they are', async () => {
+  const files = ['20260301', '20260401', '20260501', '20260601'].map(
+    (day) => [`acct-${day}T000000Z-1.json`, 5] as const,
+  )
+  const rig = new AccountingRig({ rotateMs: 30 * dayMs, keepMs: 40 * dayMs })
+  assert.deepEqual(await rotatedAfterStart(rig, files), ['acct-20260601T000000Z-1.json'])
+  assert.deepEqual(rig.problems, [])
 })
 
 test('limit accounting.size_max: files that take as much stay, for one octet more the oldest is removed', async () => {

@@ -32,11 +32,19 @@ const shape = /^([a-z]+)-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-(\d{1,6})\.json
 /** Of this base, oldest first. */
 export function rotatedNames(base: string, names: readonly string[]): RotatedName[] {
   return names
-    .flatMap((name): RotatedName[] => {
-      const [, of, year, month, day, hour, minute, second, count, gz] = shape.exec(name) ?? []
-      if (of !== base) return []
-      const atMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
-      return Number.isNaN(atMs) ? [] : [{ name, atMs, count: Number(count), packed: gz !== undefined }]
-    })
+    .map(read)
+    .filter((rotated) => rotated !== null)
+    .filter((rotated) => rotated.base === base)
     .sort((a, b) => a.atMs - b.atMs || a.count - b.count || Number(b.packed) - Number(a.packed))
+}
+
+/** Of all bases, oldest first. */
+export function rotatedTimesMs(names: readonly string[]): number[] {
+  return names.flatMap((name) => read(name)?.atMs ?? []).sort((a, b) => a - b)
+}
+
+function read(name: string): (RotatedName & { readonly base: string }) | null {
+  const [, base = '', year, month, day, hour, minute, second, count, gz] = shape.exec(name) ?? []
+  const atMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  return Number.isNaN(atMs) ? null : { name, base, atMs, count: Number(count), packed: gz !== undefined }
 }

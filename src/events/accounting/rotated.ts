@@ -11,14 +11,16 @@ import { constants, createGzip } from 'node:zlib'
 import { rethrowBug } from '../../kernel/assert.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { hourMs, KiB } from '../../kernel/units.ts'
+import { BelievedTime, lastKnownMs } from '../believed-time.ts'
 import { type AccountingFile, type AccountingFiles, writeAll } from './files.ts'
-import { type RotatedName, rotatedNames } from './names.ts'
+import { type RotatedName, rotatedNames, rotatedTimesMs } from './names.ts'
 
 export interface RotatedFilesOptions {
   readonly directory: string
   readonly base: string
   readonly clock: Clock
   readonly files: AccountingFiles
+  readonly rotateMs: number
   readonly keepMs: number
   readonly keepBytes: number
   readonly compress: boolean
@@ -35,6 +37,8 @@ export class RotatedFiles {
   #ended = false
   #troubled = false
   #timer: Timer | null = null
+  /** By the names that were there at the start. */
+  #believed: BelievedTime | null = null
 
   constructor(options: RotatedFilesOptions) {
     this.#options = options
@@ -137,21 +141,33 @@ export class RotatedFiles {
   }
 
   async #prune(): Promise<void> {
-    const { directory, base, files, clock, keepMs, keepBytes } = this.#options
+    const { directory, base, files, keepBytes } = this.#options
     let bytes = (await files.place(join(directory, `${base}.json`)))?.bytes ?? 0
     const kept: (RotatedName & { readonly bytes: number })[] = []
-    for (const file of rotatedNames(base, await files.list(directory))) {
+    const names = await files.list(directory)
+    for (const file of rotatedNames(base, names)) {
       const there = await files.place(join(directory, file.name))
       if (there === null) continue
       kept.push({ ...file, bytes: there.bytes })
       bytes += there.bytes
     }
+    const fromMs = this.#keptFromMs(names, kept)
     for (const file of kept) {
-      if (bytes <= keepBytes && file.atMs >= clock.nowMs() - keepMs) continue
+      if (bytes <= keepBytes && file.atMs >= fromMs) continue
       if (this.#ended) return
       await files.remove(join(directory, file.name))
       bytes -= file.bytes
     }
+  }
+
+  #keptFromMs(names: readonly string[], rotated: readonly RotatedName[]): number {
+    const { base, clock, rotateMs, keepMs, onProblem } = this.#options
+    this.#believed ??= new BelievedTime(clock, lastKnownMs(rotatedTimesMs(names), rotateMs), rotateMs)
+    const fromMs = this.#believed.nowMs() - keepMs
+    const isDoubted = rotated.some(({ atMs }) => atMs >= fromMs && atMs < clock.nowMs() - keepMs)
+    const warning = this.#believed.warning(isDoubted, `files of ${base}.json`, 'accounting.retention')
+    if (warning !== null) onProblem(warning)
+    return fromMs
   }
 }
 
