@@ -38,7 +38,12 @@ const emptyStore = (positions: LogMarks): MessageTable =>
     close() {},
   }) as Partial<MessageTable> as MessageTable
 
-function booksOf(t: TestContext, rig: SpoolRig, tallyPositions: LogMarks): { books: Books; directory: string } {
+function booksOf(
+  t: TestContext,
+  rig: SpoolRig,
+  tallyPositions: LogMarks,
+  open = openTally,
+): { books: Books; directory: string } {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-books-'))
   t.after(() => rmSync(directory, { recursive: true }))
   const before = openTally(directory)
@@ -50,7 +55,7 @@ function booksOf(t: TestContext, rig: SpoolRig, tallyPositions: LogMarks): { boo
     memory: rig.memory,
     clock: rig.clock,
     log: () => {},
-    openTally: () => openTally(directory),
+    openTally: () => open(directory),
     storeDisk: ownDisk,
     openStore: () => emptyStore(new Map()),
     heads: new Heads(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes)),
@@ -92,6 +97,20 @@ test('what was read is committed after a second, and the logs are held for whoev
   assert.ok((books.heldFrom.get('intake-0') ?? 0) < read, 'the store is not synced yet')
   assert.equal(books.keep(0, elsewhere), false, 'nothing new')
   books.finish(0, elsewhere())
+})
+
+test('what a former life has committed is on disk before mail is let go for it: whoever was killed may not have synced it', (t) => {
+  const rig = openRig({ followed: true })
+  rig.settle()
+  const onDisk: LogMarks[] = []
+  const { books } = booksOf(t, rig, new Map([['intake-0', 1]]), (directory) => {
+    const tally = openTally(directory)
+    t.mock.method(tally, 'sync', () => void onDisk.push(tally.positions))
+    return tally
+  })
+  assert.equal(books.told.get('intake-0'), 1)
+  assert.deepEqual(onDisk, [books.told])
+  books.finish(0, new Map())
 })
 
 test('nothing is caught up before all was read that was on disk at the beginning', (t) => {

@@ -93,6 +93,8 @@ export class Books {
       this.#setAside(error)
       this.#follower = this.#follow()
     }
+    // A process that was killed has committed it, and nobody knows whether it is on disk.
+    this.#tally.sync()
     this.#storePositions = this.#store?.positions ?? this.#follower.positions
     this.#tallyPositions = this.#tally.positions
   }
