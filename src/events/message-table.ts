@@ -55,7 +55,10 @@ export interface MessageTable {
   commit(): void
   /** Makes everything durable and then these positions: up to there the store needs the logs no more. */
   sync(positions: ReadonlyMap<string, number>): void
-  /** The same by the options' `disk`, for what went in before: true when it settles, false when the table was closed before. One at a time. */
+  /**
+   * The same by the options' `disk`, for what went in before: true when it settles, false when the table was closed, or synced at once, before. One at
+   * a time.
+   */
   syncElsewhere(positions: ReadonlyMap<string, number>): Promise<boolean>
 
   /** These know everything that went in, committed or not. */

@@ -106,6 +106,22 @@ test('a day that is dropped meanwhile is not made again', async (t) => {
   )
 })
 
+test('a sync that was under way at the end writes no older positions over those of the last one', async (t) => {
+  const disk = new HeldDisk()
+  const rig = new StoreRig(t, { disk })
+  rig.accept(64)
+  const synced = rig.table.syncElsewhere(positions)
+  rig.accept(128)
+  disk.finish()
+  const last = new Map([['intake-0', 8192]])
+  rig.table.sync(last)
+  await setImmediate()
+  disk.finish()
+  assert.equal(await synced, false)
+  rig.crash()
+  assert.deepEqual([...rig.table.positions], [...last])
+})
+
 test('a failure of the disk is one of the table, and no positions are written', async (t) => {
   const disk = new HeldDisk()
   const rig = new StoreRig(t, { disk })

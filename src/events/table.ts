@@ -104,7 +104,8 @@ class MessageStoreTable implements MessageTable {
   readonly #believed: BelievedTime
   #outcomesIgnored = 0
   #failure: unknown = null
-  #closed = false
+  /** Changes when what `syncElsewhere` has begun has nothing more to do: all was synced at once, or is closed. */
+  #syncs = 0
 
   constructor(options: StoreOptions, catalogue: Catalogue, files: DayFiles) {
     this.#options = options
@@ -141,6 +142,7 @@ class MessageStoreTable implements MessageTable {
   }
 
   sync(positions: ReadonlyMap<string, number>): void {
+    this.#syncs += 1
     this.#guarded(() => this.#files.sync())
     try {
       this.#catalogue.writePositions(positions)
@@ -152,10 +154,12 @@ class MessageStoreTable implements MessageTable {
 
   async syncElsewhere(positions: ReadonlyMap<string, number>): Promise<boolean> {
     const { disk = ownDisk } = this.#options
+    const syncs = this.#syncs
     this.commit()
     for (const file of this.#files.opened) {
       if (!file.takeUnsynced()) continue
-      if (!(await this.#waited(file, disk.sync(file.path)))) return false
+      await this.#waited(file, disk.sync(file.path))
+      if (this.#syncs !== syncs) return false
     }
     try {
       this.#catalogue.writePositions(positions)
@@ -165,14 +169,14 @@ class MessageStoreTable implements MessageTable {
     }
     for (const file of this.#files.opened) {
       if (file.aheadBytes <= emptyFromBytes) continue
-      if (!(await this.#waited(file, disk.checkpoint(file.path)))) break
+      await this.#waited(file, disk.checkpoint(file.path))
+      if (this.#syncs !== syncs) break
       this.#guarded(() => file.emptyAhead(emptyFromBytes))
     }
-    return !this.#closed
+    return this.#syncs === syncs
   }
 
-  /** False when there is nothing to go on with. */
-  async #waited(file: DayFile, work: Promise<void>): Promise<boolean> {
+  async #waited(file: DayFile, work: Promise<void>): Promise<void> {
     try {
       await work
     } catch (error) {
@@ -181,7 +185,6 @@ class MessageStoreTable implements MessageTable {
       throw this.#failed(error)
     }
     this.#check()
-    return !this.#closed
   }
 
   #catalogueFailed(error: unknown): unknown {
@@ -267,7 +270,7 @@ class MessageStoreTable implements MessageTable {
   }
 
   close(): void {
-    this.#closed = true
+    this.#syncs += 1
     try {
       if (this.#failure === null) this.#files.close()
       else this.#files.abandon()
