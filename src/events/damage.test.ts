@@ -217,6 +217,22 @@ test('a clock that was years ahead does not keep what comes after it; one that f
   )
 })
 
+test('a day is followed by one that can be, in each of its logs', () => {
+  const spans = new Spans()
+  ;[10, 27_000, 27_001, 12, 13, 27_000, 14].forEach((day, i) => spans.place(64 * i, day))
+  const day = (asked: number): (number | null)[] => [20, 13, 11].map((dayMax) => spans.followedBy(asked, dayMax))
+  assert.deepEqual(day(27_001), [12, 12, null])
+  assert.deepEqual(day(27_000), [14, null, null])
+  assert.deepEqual(day(14), [null, null, null])
+  // The same days in another log, where the first of them is the last.
+  ;[10, 27_000].forEach((of, i) => spans.place(64 * i + 1, of))
+  assert.deepEqual(day(27_000), [null, null, null])
+  spans.place(64 * 2 + 1, 17)
+  assert.deepEqual(day(27_000), [17, null, null])
+  spans.remove(17)
+  assert.deepEqual(day(27_000), [null, null, null])
+})
+
 test('records older than what is known go before it, and every number keeps its day', () => {
   const spans = new Spans()
   const place = (number: number, day: number): number => spans.place(64 * number, day).day

@@ -252,6 +252,47 @@ test('a clock that is put right again has cost nothing, whatever was accepted un
   assert.deepEqual(rig.table.prune(), ['2026-07-02'])
 })
 
+test('what was accepted by a clock that was far ahead is dropped with the day on which it was put right', (t) => {
+  const { rig } = rigAhead(t, longAheadMs)
+  const ids = [10, 11].map((n) => {
+    if (n === 11) rig.nextDay()
+    return rig.accept(64 * n)
+  })
+  rig.reopen()
+  rig.clock.jumpWall(-longAheadMs)
+  rig.accept(64 * 12)
+  for (let day = 1; day <= 4; day++) {
+    rig.nextDay()
+    rig.table.prune()
+    rig.reopen()
+    rig.accept(64 * (20 + day))
+    assert.deepEqual(
+      ids.map((id) => rig.find('acme', id) !== null),
+      day <= 3 ? [true, true] : [false, false],
+    )
+  }
+  assert.deepEqual(filesOf(rig, /^2051/), [])
+})
+
+test('under a clock that fell behind, what seems to be far ahead is kept as long as what follows it', (t) => {
+  const rig = new StoreRig(t, { retentionDays: 60 })
+  rig.accept(64)
+  rig.clock.advance(50 * dayMs)
+  rig.accept(64 * 2)
+  rig.clock.jumpWall(-45 * dayMs)
+  rig.accept(64 * 3)
+  for (const [days, dropped] of [
+    [55, []],
+    [1, ['2026-07-01']],
+    [4, []],
+    [1, ['2026-07-06']],
+  ] as const) {
+    rig.clock.advance(days * dayMs)
+    assert.deepEqual(rig.table.prune(), dropped)
+  }
+  assert.equal(rig.table.figures().days, 1)
+})
+
 test('a clock that jumps while the store is open is doubted too', (t) => {
   const { rig } = rigAhead(t, 0)
   rig.table.prune()

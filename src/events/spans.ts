@@ -74,6 +74,22 @@ export class Spans {
     return begun
   }
 
+  /**
+   * The day, none beyond `dayMax`, by which all that is in `day` had been accepted, as what follows it in its logs tells. Null when in one of them nothing
+   * follows.
+   */
+  followedBy(day: Day, dayMax: Day): Day | null {
+    let latest: Day | null = null
+    for (const spans of this.#logs.values()) {
+      const index = spans.findLastIndex((span) => span.day === day)
+      if (index === -1) continue
+      const next = spans.find((span, i) => i > index && span.day <= dayMax)
+      if (next === undefined) return null
+      latest = Math.max(latest ?? 0, next.day)
+    }
+    return latest
+  }
+
   #spansOf(log: number): Span[] {
     let spans = this.#logs.get(log)
     if (spans === undefined) this.#logs.set(log, (spans = []))

@@ -14,7 +14,7 @@ import { Cursors } from './cursor.ts'
 import { forgetOldDamage, setAside } from './damage.ts'
 import type { DayFile } from './day-file.ts'
 import { DayFiles } from './day-files.ts'
-import { keyMsMax, walBytesMax } from './limits.ts'
+import { clockAheadMsMax, keyMsMax, walBytesMax } from './limits.ts'
 import type { AttemptOutcome, KeyedMessage, MessageHead, MessageTable, StoreFigures } from './message-table.ts'
 import type { PackedMessage } from './packed-message.ts'
 import { listMessages } from './search.ts'
@@ -232,7 +232,7 @@ class MessageStoreTable implements MessageTable {
     return this.#guarded(() => {
       const days = [...this.#files.days].reverse()
       const oldest = dayOf(believedMs) - retentionDays
-      const old = days.filter((day) => day < oldest)
+      const old = days.filter((day) => this.#acceptedBy(day, believedMs) < oldest)
       const doubted = days.some((day) => day >= oldest && day < today - retentionDays)
       const warning = this.#believed.warning(doubted, 'messages', 'store.retention')
       if (warning !== null) onProblem(warning)
@@ -253,6 +253,12 @@ class MessageStoreTable implements MessageTable {
       }
       return [...old, ...tooMany].map(dayName)
     })
+  }
+
+  /** A day far ahead is from when the clock was wrong: it is as old as the day on which that was over. */
+  #acceptedBy(day: Day, believedMs: number): Day {
+    const dayMax = dayOf(believedMs + clockAheadMsMax.value)
+    return day <= dayMax ? day : (this.#files.spans.followedBy(day, dayMax) ?? day)
   }
 
   figures(): StoreFigures {
