@@ -171,7 +171,7 @@ export const sliceBytes = limit({
   value: 1 * MiB,
   unit: 'bytes of content',
   owner,
-  why: 'Written at a stretch, for about a millisecond; then others have their turn.',
+  why: 'Of a text, looked over or encoded, and written at a stretch, for a few milliseconds; then others have their turn.',
   breach: 'it goes on in the next turn of the event loop',
 })
 

@@ -23,7 +23,7 @@ import { rawDraft } from './raw-email.ts'
 import { type RawEmail, rawEmail, type WrittenEmail, writtenEmail } from './schemas.ts'
 import type { Caller, HttpServer } from './server.ts'
 import { type Check, checkOf } from './validate.ts'
-import { assembleEmail, readAttachments, readEnvelope } from './written-email.ts'
+import { assembleEmail, type Bodies, hasLongBody, readAttachments, readBodies, readEnvelope } from './written-email.ts'
 
 type Input =
   | { readonly kind: 'written'; readonly email: WrittenEmail }
@@ -114,15 +114,17 @@ async function claimed(store: MessageStore, tenant: string, { key, requestSha256
 }
 
 async function send(server: HttpServer, caller: Caller, input: Input, idempotency: Idempotency): Promise<string> {
-  const draft = input.kind === 'raw' ? rawDraft(server, caller, input.email) : writtenDraft(server, caller, input.email)
+  const draft =
+    input.kind === 'raw' ? rawDraft(server, caller, input.email) : await writtenDraft(server, caller, input.email)
   return await handOver(server, caller, draft, idempotency)
 }
 
-function writtenDraft(server: HttpServer, caller: Caller, email: WrittenEmail): Draft {
+async function writtenDraft(server: HttpServer, caller: Caller, email: WrittenEmail): Promise<Draft> {
   const { hostname, random, clients } = server
   const { from, recipients, shownFrom, parts } = readEnvelope(email)
   let expectedBytes = (email.text?.length ?? 0) + (email.html?.length ?? 0)
   for (const { content } of email.attachments ?? []) expectedBytes += content.length
+  let bodies: Bodies = { text: email.text, html: email.html }
   const draft: Draft = {
     from,
     shownFrom,
@@ -135,7 +137,7 @@ function writtenDraft(server: HttpServer, caller: Caller, email: WrittenEmail): 
       const attachments = readAttachments(email.attachments)
       const boundarySeed = `${random.uint32().toString(36)}${random.uint32().toString(36)}`
       const made = { dateMs, messageId: `<${id}@${hostname}>`, boundarySeed }
-      const assembled = assembleEmail(email, parts, attachments, made)
+      const assembled = assembleEmail(email, parts, bodies, attachments, made)
       return { addedHeaders: '', pieces: assembled, smtpUtf8: assembled.needsSmtpUtf8 }
     },
   }
@@ -145,6 +147,8 @@ function writtenDraft(server: HttpServer, caller: Caller, email: WrittenEmail): 
     const cure = 'Give text or html; a message that is meant to be blank has "text": "".'
     throw new Problem(httpFailures.contentMissing, { pointer: '/text', cure })
   }
+  // Before there is a transaction: others' commits wait for one that is open.
+  if (hasLongBody(email)) bodies = await readBodies(email)
   return draft
 }
 

@@ -1,10 +1,19 @@
 /** A request that describes a message by its parts: whom it goes to, and what the MIME is made of. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { failures, httpFailures } from '../../model/failures.ts'
-import { type AssembledMessage, assemble, type MimeAttachment, MimeProblem } from '../../standards/mime/mime.ts'
+import {
+  type AssembledMessage,
+  assemble,
+  isLong,
+  LongText,
+  type MimeAttachment,
+  MimeProblem,
+} from '../../standards/mime/mime.ts'
 import { headerBytesMax } from '../smtp/limits.ts'
 import { type Address, distinct, readAddress, readAddresses, shownAddress } from './addresses.ts'
 import { attachmentName, typeOfName } from './attachment-names.ts'
 import { pointerToken } from './json.ts'
+import { sliceBytes } from './limits.ts'
 import { Problem } from './problem.ts'
 import type { AttachmentInput, WrittenEmail } from './schemas.ts'
 
@@ -48,6 +57,28 @@ export function readAttachments(inputs: readonly AttachmentInput[] = []): MimeAt
   })
 }
 
+export interface Bodies {
+  readonly text: string | LongText | undefined
+  readonly html: string | LongText | undefined
+}
+
+export function hasLongBody({ text = '', html = '' }: WrittenEmail): boolean {
+  return isLong(text) || isLong(html)
+}
+
+/** Long ones looked over, in slices that let others have their turn. */
+export async function readBodies({ text, html }: WrittenEmail): Promise<Bodies> {
+  return { text: await lookedOver(text), html: await lookedOver(html) }
+}
+
+async function lookedOver(text: string | undefined): Promise<string | LongText | undefined> {
+  if (text === undefined || !isLong(text)) return text
+  const long = new LongText(text)
+  while (!long.lookOver(sliceBytes.value)) await nextTurn()
+  await nextTurn()
+  return long
+}
+
 /** Strict: neither the URL's alphabet nor a last group that is cut (RFC 4648 §3.5). White space may be between. */
 export function decodeBase64(text: string, pointer: string): Uint8Array {
   try {
@@ -64,6 +95,7 @@ export function decodeBase64(text: string, pointer: string): Uint8Array {
 export function assembleEmail(
   email: WrittenEmail,
   { from, to, cc, replyTo }: Parts,
+  { text, html }: Bodies,
   attachments: readonly MimeAttachment[],
   made: { readonly dateMs: number; readonly messageId: string; readonly boundarySeed: string },
 ): AssembledMessage {
@@ -73,7 +105,6 @@ export function assembleEmail(
   for (const { value } of headers) characters += value.trim().length
   if (characters > headerBytesMax.value) throw new Problem(failures.headerTooBig)
   try {
-    const { text, html } = email
     const assembled = assemble({
       from,
       to,

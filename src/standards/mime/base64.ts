@@ -36,6 +36,25 @@ export function* base64Blocks(content: Uint8Array): Generator<Buffer, void> {
   }
 }
 
+/** The same of content that comes in pieces of any size. */
+export function* base64OfPieces(pieces: Iterable<Uint8Array>): Generator<Buffer, void> {
+  const held = new Uint8Array(blockBytes)
+  let bytes = 0
+  for (const piece of pieces) {
+    for (let from = 0; from < piece.length; ) {
+      if (bytes === blockBytes) {
+        yield base64Lines(held, 0, bytes)
+        bytes = 0
+      }
+      const taken = piece.subarray(from, from + blockBytes - bytes)
+      held.set(taken, bytes)
+      bytes += taken.length
+      from += taken.length
+    }
+  }
+  if (bytes > 0) yield base64Lines(held, 0, bytes).subarray(0, -2)
+}
+
 /** Lines of `content[start…end)`, each with its CRLF. */
 function base64Lines(content: Uint8Array, start: number, end: number): Buffer {
   const lines = Math.ceil((end - start) / lineBytes)

@@ -7,6 +7,11 @@ import { readBytes, wireBytes } from '../../../test/support/mime.ts'
 import { mimeShapes } from '../../../test/support/mime-shapes.ts'
 import type { MimeAddress, MimeMessage } from './mime.ts'
 
+function short(body: MimeMessage['text']): string | undefined {
+  assert.ok(body === undefined || typeof body === 'string')
+  return body
+}
+
 /** nodemailer's way to say the same. */
 function oracle(message: MimeMessage): Promise<Buffer> {
   const { calendar } = message
@@ -27,8 +32,8 @@ function oracle(message: MimeMessage): Promise<Buffer> {
     messageId: message.messageId,
     date: new Date(message.dateMs),
     headers: message.headers.map(({ name, value }) => ({ key: name, value })),
-    text: message.text,
-    html: message.html,
+    text: short(message.text),
+    html: short(message.html),
     amp: message.amp,
     ...(alternative && { alternatives: [alternative] }),
     attachments: message.attachments.map(({ filename, contentType, content, contentId, inline }) => ({
@@ -81,8 +86,8 @@ test(`100 shapes: ${mimeShapes.length} messages are understood as nodemailer's a
     // And both as they were meant.
     assert.equal(ours.subject, message.subject)
     assert.deepEqual(ours.to, message.to)
-    if (message.text !== undefined) assert.equal(text(ours.text), text(message.text))
-    if (message.html !== undefined) assert.equal(text(ours.html), text(message.html))
+    if (message.text !== undefined) assert.equal(text(ours.text), text(short(message.text)))
+    if (message.html !== undefined) assert.equal(text(ours.html), text(short(message.html)))
     const named = ours.attachments.flatMap(({ filename }) => filename ?? [])
     assert.deepEqual(named.sort(), message.attachments.map(({ filename }) => filename).sort())
   }

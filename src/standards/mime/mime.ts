@@ -10,7 +10,7 @@
  *   3. What comes out is 7bit: no line is longer than 998 octets, nothing but CRLF ends one, and only addresses that are not ASCII
  *      put anything else than ASCII into it (`needsSmtpUtf8`).
  *   4. Bcc is never written: it has no place in a MimeMessage.
- *   5. An attachment is encoded block by block while the bytes are taken; its base64 never stands in memory as a whole.
+ *   5. Attachments and long texts are encoded block by block while the bytes are taken; what becomes of them never stands in memory as a whole.
  *
  * Shapes, from the outside in; a level with only one part in it is left out:
  *
@@ -29,8 +29,10 @@
  */
 import { base64Blocks, base64Bytes } from './base64.ts'
 import { messageFields } from './fields.ts'
+import type { LongText } from './long-text.ts'
 import { type Leaf, type Part, partTree } from './parts.ts'
 
+export { isLong, LongText } from './long-text.ts'
 export { MimeProblem, type MimeProblemCode } from './problem.ts'
 
 export interface MimeMessage {
@@ -42,8 +44,8 @@ export interface MimeMessage {
   /** An empty one is left out. */
   readonly subject: string
   /** Line ends may be any; CRLF is written. */
-  readonly text?: string | undefined
-  readonly html?: string | undefined
+  readonly text?: string | LongText | undefined
+  readonly html?: string | LongText | undefined
   /** AMP for Email, between text and HTML. */
   readonly amp?: string | undefined
   readonly calendar?: MimeCalendar | undefined
@@ -87,13 +89,13 @@ export interface MimeAttachment {
   readonly inline: boolean
 }
 
-/** Checks everything and encodes the bodies; attachments wait until their bytes are taken. Throws MimeProblem. */
+/** Checks everything and encodes short bodies; attachments and long texts wait until their bytes are taken. Throws MimeProblem. */
 export function assemble(message: MimeMessage): AssembledMessage {
   const fields = messageFields(message)
   return new AssembledMessage(fields.text, fields.needsSmtpUtf8, partTree(message))
 }
 
-/** Exactly as many bytes as `assemble` gives, without encoding an attachment. Throws MimeProblem. */
+/** Exactly as many bytes as `assemble` gives; no attachment is encoded for it. Throws MimeProblem. */
 export function assembledBytes(message: MimeMessage): number {
   return assemble(message).bytes
 }
@@ -101,19 +103,17 @@ export function assembledBytes(message: MimeMessage): number {
 export class AssembledMessage implements Iterable<Buffer> {
   /** Each field with its CRLF; the empty line that follows is not part of it. */
   readonly headerText: string
-  readonly bytes: number
   /** An address is not ASCII: the receiver must offer SMTPUTF8 (RFC 6531 §3.2). */
   readonly needsSmtpUtf8: boolean
-  /** Text as it is, and what is to be sent in base64, in turn. */
-  readonly #pieces: (string | Uint8Array)[] = []
+  /** Text as it is, and what is to be encoded, in turn. */
+  readonly #pieces: Leaf['body'][] = []
 
   constructor(fields: string, needsSmtpUtf8: boolean, root: Part) {
     this.headerText = `${fields}MIME-Version: 1.0\r\n${root.fields}`
     this.needsSmtpUtf8 = needsSmtpUtf8
     const rest = this.#write(root, `${this.headerText}\r\n`)
     // A message ends with a line end. An alternative's or an attachment's own last line is told from the delimiter's.
-    this.#pieces.push(isLeaf(root) && (root.body.length === 0 || rest.endsWith('\r\n')) ? rest : `${rest}\r\n`)
-    this.bytes = this.#count()
+    this.#pieces.push(isLeaf(root) && (isEnded(root.body) || rest.endsWith('\r\n')) ? rest : `${rest}\r\n`)
   }
 
   *[Symbol.iterator](): Generator<Buffer, void> {
@@ -121,8 +121,19 @@ export class AssembledMessage implements Iterable<Buffer> {
     const encoding = this.needsSmtpUtf8 ? 'utf8' : 'latin1'
     for (const piece of this.#pieces) {
       if (typeof piece === 'string') yield Buffer.from(piece, encoding)
-      else yield* base64Blocks(piece)
+      else yield* piece instanceof Uint8Array ? base64Blocks(piece) : piece.blocks()
     }
+  }
+
+  /** How many there are. A long text in quoted-printable is encoded for it, a block at a time. */
+  get bytes(): number {
+    let bytes = 0
+    for (const piece of this.#pieces) {
+      if (typeof piece === 'string') bytes += this.needsSmtpUtf8 ? Buffer.byteLength(piece) : piece.length
+      else if (piece instanceof Uint8Array) bytes += base64Bytes(piece.length)
+      else for (const block of piece.blocks()) bytes += block.length
+    }
+    return bytes
   }
 
   /**
@@ -140,15 +151,9 @@ export class AssembledMessage implements Iterable<Buffer> {
       rest = `${this.#write(inner, `${rest}--${part.boundary}\r\n${inner.fields}\r\n`)}\r\n`
     return `${rest}--${part.boundary}--`
   }
-
-  #count(): number {
-    let bytes = 0
-    for (const piece of this.#pieces) {
-      if (typeof piece !== 'string') bytes += base64Bytes(piece.length)
-      else bytes += this.needsSmtpUtf8 ? Buffer.byteLength(piece) : piece.length
-    }
-    return bytes
-  }
 }
 
 const isLeaf = (part: Part): part is Leaf => 'body' in part
+
+const isEnded = (body: Leaf['body']): boolean =>
+  typeof body === 'string' || body instanceof Uint8Array ? body.length === 0 : body.isEnded

@@ -1,5 +1,6 @@
 /** The parts of a message and how they lie in one another. The shapes are drawn in mime.ts. */
 import { invariant } from '../../kernel/assert.ts'
+import { isLong, LongText } from './long-text.ts'
 import type { MimeAttachment, MimeMessage } from './mime.ts'
 import { contentIdField, disposition, parameterField, parseMediaType } from './parameters.ts'
 import { MimeProblem, refuseLineBreaks } from './problem.ts'
@@ -10,8 +11,15 @@ export type Part = Leaf | Multipart
 export interface Leaf {
   /** Content-Type and the like, each with its CRLF. */
   readonly fields: string
-  /** Text goes out as it is, bytes in base64. */
-  readonly body: string | Uint8Array
+  /** Text goes out as it is, bytes in base64, a long text as it says itself. */
+  readonly body: string | Uint8Array | LongBody
+}
+
+/** What is encoded while its blocks are taken. */
+export interface LongBody {
+  readonly blocks: () => Iterable<Buffer>
+  /** What comes out ends in a line end. */
+  readonly isEnded: boolean
 }
 
 export interface Multipart {
@@ -68,10 +76,26 @@ function alternativeParts(message: MimeMessage, beside: readonly Leaf[], delimit
   return parts
 }
 
-function textPart(type: string, text: string, delimiterStart: string, parameters: readonly string[] = []): Leaf {
-  const { encoding, body } = encodeText(text, delimiterStart)
+function textPart(
+  type: string,
+  text: string | LongText,
+  delimiterStart: string,
+  parameters: readonly string[] = [],
+): Leaf {
+  const { encoding, body } =
+    typeof text === 'string' && !isLong(text) ? encodeText(text, delimiterStart) : encodeLong(text, delimiterStart)
   const fields = `${parameterField('Content-Type', [type, 'charset=utf-8', ...parameters])}Content-Transfer-Encoding: ${encoding}\r\n`
   return { fields, body }
+}
+
+function encodeLong(
+  text: string | LongText,
+  delimiterStart: string,
+): { encoding: Transfer['encoding']; body: LongBody } {
+  const long = typeof text === 'string' ? new LongText(text) : text
+  const encoding = long.encoding(delimiterStart)
+  const isEnded = encoding !== 'base64' && long.isEnded
+  return { encoding, body: { blocks: () => long.blocks(encoding), isEnded } }
 }
 
 function attachmentPart(attachment: MimeAttachment, pointer: string, delimiterStart: string): Leaf {
