@@ -166,7 +166,7 @@ export class RotatedFiles {
     const fromMs = this.#believed.nowMs() - keepMs
     const isDoubted = rotated.some(({ atMs }) => atMs >= fromMs && atMs < clock.nowMs() - keepMs)
     const warning = this.#believed.warning(isDoubted, `files of ${base}.json`, 'accounting.retention')
-    if (warning !== null) onProblem(warning)
+    if (warning !== null && !this.#ended) onProblem(warning)
     return fromMs
   }
 }
