@@ -54,13 +54,20 @@ export class BelievedTime {
   }
 }
 
-/** The last of them, oldest first, that follows the one before it closely: what stands alone, far ahead, is from when the clock was wrong. */
+/**
+ * The last of them, oldest first, that follows the one before it closely. What stands alone, far ahead, is from when the clock was wrong; but what goes on
+ * there for longer than the clock may be ahead was an engine that had stood still.
+ */
 export function lastKnownMs(timesMs: readonly number[], apartMs = 0): number | null {
-  let known = timesMs[0]
-  if (known === undefined) return null
+  const [firstMs = null] = timesMs
+  const farMs = clockAheadMsMax.value + apartMs
+  let knownMs = firstMs
+  let lastMs = firstMs ?? 0
+  let beganMs = lastMs
   for (const ms of timesMs) {
-    if (ms - known > clockAheadMsMax.value + apartMs) break
-    known = ms
+    if (ms - lastMs > farMs) beganMs = ms
+    if (beganMs === firstMs || ms - beganMs > farMs) knownMs = ms
+    lastMs = ms
   }
-  return known
+  return knownMs
 }

@@ -252,6 +252,20 @@ test('a clock that is put right again has cost nothing, whatever was accepted un
   assert.deepEqual(rig.table.prune(), ['2026-07-02'])
 })
 
+test('a store that stood still knows the time again when mail has come for more than a week, however often it is opened', (t) => {
+  const { rig } = rigAhead(t, 100 * dayMs)
+  const dropped = Array.from({ length: 9 }, (_, day) => {
+    rig.accept(64 * (10 + day))
+    rig.reopen()
+    const { length } = rig.table.prune()
+    rig.nextDay()
+    return length
+  })
+  // On the ninth day it has gone on for more than a week: the four days from before are old, and the first five since.
+  assert.deepEqual(dropped, [1, 0, 0, 0, 0, 0, 0, 0, 9])
+  assert.equal(rig.table.figures().days, 4)
+})
+
 test('what was accepted by a clock that was far ahead is dropped with the day on which it was put right', (t) => {
   const { rig } = rigAhead(t, longAheadMs)
   const ids = [10, 11].map((n) => {
