@@ -43,10 +43,10 @@ export class LongText {
     this.#blockCharacters = blockCharacters
   }
 
-  /** Goes on looking, over about so many characters. True when the whole was looked over. */
-  lookOver(characters: number): boolean {
-    const stop = this.#seen + characters
-    while (this.#seen < this.#text.length && this.#seen < stop) {
+  /** Goes on looking, over so many bytes and to the end of a block. True when the whole was looked over. */
+  lookOver(bytes: number): boolean {
+    const stop = this.#bytes + bytes
+    while (this.#seen < this.#text.length && this.#bytes < stop) {
       const end = this.#blockEnd(this.#seen)
       this.#look(Buffer.from(this.#text.slice(this.#seen, end)))
       this.#seen = end
