@@ -285,6 +285,13 @@ test('a clock that is put right again has removed nothing, whatever was rotated 
   assert.deepEqual(rig.problems, [])
 })
 
+test('a file from before the clock was set for the first time hides nothing of what followed', async () => {
+  const rig = new AccountingRig()
+  const files = [['acct-19700101T000500Z-1.json', 5], ['acct-20260520T120000Z-1.json', 5], ...lastMonth] as const
+  assert.equal((await rotatedAfterStart(rig, files)).length, lastMonth.length)
+  assert.deepEqual(rig.problems, [])
+})
+
 test('rotated once in a month, files are as old as they are', async () => {
   const files = ['20260301', '20260401', '20260501', '20260601'].map(
     (day) => [`acct-${day}T000000Z-1.json`, 5] as const,
