@@ -25,6 +25,7 @@ const bad = new Map([
     `import { describe } from 'node:test'\n${head}test.skip('one', () => {})\ndescribe.skip('all', () => {})`,
   ],
   ['i-is-good', `${head}test('after all of them', () => {})`],
+  ['j-is-late', `${head}test('in time', () => {})\nsetTimeout(() => test('too late', () => {}), 20)`],
 ])
 
 test('whatever goes wrong in a file counts and is told by its name, and its neighbours run all the same', (t) => {
@@ -50,7 +51,8 @@ test('whatever goes wrong in a file counts and is told by its name, and its neig
     /✖ src\/h-is-skipped\.test\.ts › one\n.*was skipped/,
     /✖ src\/h-is-skipped\.test\.ts › all\n.*was skipped/,
     /✔ src\/i-is-good\.test\.ts {2}1\/1 /,
+    /✖ src\/j-is-late\.test\.ts › too late\n/,
   ])
     assert.match(stdout, told)
-  assert.match(stdout, /\n4 passed, 9 failed\n$/)
+  assert.match(stdout, /\n5 passed, 10 failed\n$/)
 })

@@ -77,6 +77,8 @@ function isAlone(file: string): boolean {
 class Group {
   /** Those that have not ended; the first is the one that runs. */
   readonly #waiting: string[]
+  /** Whatever goes wrong after all of them have ended counts as its own. */
+  readonly #last: string
   readonly #onFile: (file: string, result: SuiteResult, ms: number) => void
   #passed = 0
   #failed = 0
@@ -85,25 +87,27 @@ class Group {
 
   constructor(files: readonly string[], onFile: (file: string, result: SuiteResult, ms: number) => void) {
     this.#waiting = [...files]
+    this.#last = files.at(-1) as string
     this.#onFile = onFile
   }
 
   /** Gives back the files that the process did not come to, because another one ended it. */
   async run(): Promise<string[]> {
-    const files = [...this.#waiting]
     const deadline = new AbortController()
     const stop = (): void => deadline.abort()
     let timer = setTimeout(stop, fileMsMax)
     let crash: string | null = null
     for await (const { type, data } of run({
       files: [host],
-      argv: files,
+      argv: [...this.#waiting],
       // In MB. Tests throw away nearly all that they make: a tenth of their CPU went into collecting it bit by bit.
       execArgv: ['--max-semi-space-size=64'],
       signal: deadline.signal,
       cwd: process.cwd(),
     })) {
       if (type === 'test:stderr' || type === 'test:stdout') this.#output = (this.#output + data.message).slice(-4_000)
+      // What a test threw after its end is told here alone.
+      if (type === 'test:diagnostic' && data.message.startsWith('Error:')) this.#output += `${data.message}\n`
       if (type !== 'test:pass' && type !== 'test:fail') continue
       const error = type === 'test:fail' && !isFailureOfParts(data.details.error) ? data.details.error : null
       if (data.name === host) crash = error && reasonOf(error)
@@ -118,28 +122,30 @@ class Group {
       else if (type === 'test:pass' && data.details.type !== 'suite') this.#passed++
     }
     clearTimeout(timer)
-    this.#judgeEnd(files, deadline.signal.aborted, crash)
+    this.#judgeEnd(deadline.signal.aborted, crash)
     return this.#waiting
   }
 
   /** Of a file that ended the process, or has not ended, nothing is known but that; it counts as one failure more. */
-  #judgeEnd(files: readonly string[], stopped: boolean, crash: string | null): void {
-    if (this.#waiting.length === 0) {
-      if (!stopped && crash === null) return
-      this.#waiting.push(files.at(-1) as string)
+  #judgeEnd(stopped: boolean, crash: string | null): void {
+    const haveEnded = this.#waiting.length === 0
+    if (haveEnded) {
+      if (!stopped && crash === null && this.#failed === 0) return
+      this.#waiting.push(this.#last)
     }
     if (stopped)
       this.#fail(
         'did not end',
         `It was stopped after ${fileMsMax / 1_000} s. Close what its tests open: servers, sockets, timers, children.`,
       )
-    else this.#fail('could not be run to its end', crash ?? 'Its process ended before.')
+    else if (!haveEnded || crash !== null)
+      this.#fail('could not be run to its end', crash ?? 'Its process ended before.')
     this.#endFile(performance.now() - this.#startedMs)
   }
 
   #fail(name: string, reason: string): void {
     this.#failed++
-    printFailure(this.#waiting[0] ?? '', name, reason, this.#output)
+    printFailure(this.#waiting[0] ?? this.#last, name, reason, this.#output)
     this.#output = ''
   }
 
