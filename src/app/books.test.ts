@@ -57,6 +57,7 @@ function booksOf(
     log: () => {},
     openTally: () => open(directory),
     storeDisk: ownDisk,
+    onTallySynced: () => {},
     openStore: () => emptyStore(new Map()),
     heads: new Heads(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes)),
     take: (_, act) => act(),

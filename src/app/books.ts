@@ -35,6 +35,8 @@ export interface BooksOptions {
   readonly openStore: (() => MessageTable) | null
   readonly heads: Heads
   readonly storeDisk: StoreDisk
+  /** What the tally says is on disk. */
+  readonly onTallySynced: () => void
   /** Calls back with the message in hand, so that a death over it is known. */
   readonly take: (number: number, act: () => void) => void
 }
@@ -93,8 +95,9 @@ export class Books {
       this.#setAside(error)
       this.#follower = this.#follow()
     }
-    // A process that was killed has committed it, and nobody knows whether it is on disk.
+    // A process that was killed has committed them, and nobody knows whether they are on disk.
     this.#tally.sync()
+    this.#store?.sync(this.#store.positions)
     this.#storePositions = this.#store?.positions ?? this.#follower.positions
     this.#tallyPositions = this.#tally.positions
   }
@@ -187,6 +190,7 @@ export class Books {
         if (this.#tallySync !== sync) return
         this.#tallySync = null
         this.#tallyPositions = positions
+        this.#options.onTallySynced()
       },
       (error: unknown) => (this.#failure = error),
     )

@@ -103,6 +103,9 @@ class EventsLoop {
       log,
       heads: this.#heads,
       storeDisk: this.#storeDisk,
+      onTallySynced: () => {
+        if (this.#books.caughtUp) this.#notices.look()
+      },
       openStore: config.store.enabled ? () => this.#openStore() : null,
       openTally: () => this.#openTally(),
       take: (number, act) => this.#take(number, act),
@@ -299,9 +302,8 @@ class EventsLoop {
     return this.#accounting.step()
   }
 
-  /** What the tally says outlives this process. Should the machine lose it, the logs say the same again, under the same ids. */
+  /** Addresses in it outlive this process. Should the machine lose them, the logs tell them again. */
   #committed(): void {
-    if (this.#books.caughtUp) this.#notices.look()
     const bounces = this.#books.tally.bounces(bouncesAtOnce)
     if (bounces.length > 0) this.#clients.tellMain({ kind: 'bounces', bounces })
   }

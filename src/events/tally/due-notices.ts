@@ -4,7 +4,8 @@
  *   outcome ─▶ gathering ──(no more can join)──▶ due ──(on disk as a message)──▶ sent
  *                                                 └──(nobody may be told)──▶ dropped
  *
- * What joins which notice depends on the times in the logs alone, and the id on the first recipient: read again, the logs make the same notices.
+ * What joins which notice depends on the times in the logs, and the id on the first recipient. When it is due depends on the clock: so nobody is told of it
+ * before that is on disk, and whoever is late begins another one, also when the logs are read again.
  */
 import { createHash } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
@@ -54,6 +55,9 @@ export class DueNotices {
   #waiting: number
   /** Notices that others may join, by submission and kind; the one that was begun first is the first. */
   readonly #gathering = new Map<string, { readonly id: string; readonly openedMs: number }>()
+  /** Became due since the last commit; and before it, but is not known to be on disk. */
+  readonly #fresh = new Set<string>()
+  readonly #committed = new Set<string>()
 
   constructor(database: DatabaseSync, groupMs: number) {
     this.#groupMs = groupMs
@@ -89,6 +93,7 @@ export class DueNotices {
       const state = alone ? 'due' : 'gathering'
       this.#run.begin.run(id, number, kind, state, told.atMs, about.returnPath, JSON.stringify(about))
       this.#waiting += 1
+      if (alone) this.#fresh.add(id)
     }
     if (!alone) this.#gather(key, id, told.atMs)
     return known ? 'known' : 'begun'
@@ -112,11 +117,26 @@ export class DueNotices {
     }
   }
 
-  /** Those that were refused least often, oldest first. */
+  /** What became due before is in this commit. */
+  committed(): void {
+    for (const id of this.#fresh) this.#committed.add(id)
+    this.#fresh.clear()
+  }
+
+  /** The last commit is on disk. */
+  synced(): void {
+    this.#committed.clear()
+  }
+
+  /** Those that are due on disk; those that were refused least often, oldest first. */
   due(count: number, except: ReadonlySet<string>): readonly DueNotice[] {
     if (this.#waiting === 0) return []
-    const rows = (this.#run.due.all(count + except.size) as unknown as NoticeRow[]).filter(({ id }) => !except.has(id))
-    return rows.slice(0, count).map(({ id, number, kind, about }) => ({
+    const rows: NoticeRow[] = []
+    for (const row of this.#run.due.iterate() as unknown as Iterable<NoticeRow>) {
+      if (rows.length === count) break
+      if (!except.has(row.id) && !this.#fresh.has(row.id) && !this.#committed.has(row.id)) rows.push(row)
+    }
+    return rows.map(({ id, number, kind, about }) => ({
       id,
       number,
       kind,
@@ -172,6 +192,7 @@ export class DueNotices {
 
   #endGathering(key: string, id: string): void {
     this.#gathering.delete(key)
+    this.#fresh.add(id)
     this.#run.ripe.run(id)
   }
 }
@@ -206,7 +227,7 @@ const sql = {
   stateOf: 'SELECT state FROM notices WHERE id = ?',
   begin: 'INSERT INTO notices VALUES (?, ?, ?, ?, ?, 0, ?, ?)',
   ripe: `UPDATE notices SET state = 'due' WHERE id = ? AND state = 'gathering'`,
-  due: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'due' ORDER BY tries, openedMs LIMIT ?`,
+  due: `SELECT id, number, kind, openedMs, about FROM notices WHERE state = 'due' ORDER BY tries, openedMs`,
   waiting: `SELECT count(*) AS count FROM notices WHERE state IN ('due', 'gathering')`,
   toldIn: 'SELECT recipient, what FROM told WHERE notice = ? ORDER BY recipient',
   end: `UPDATE notices SET state = ?, about = '{}' WHERE id = ? AND state IN ('due', 'gathering')`,

@@ -303,6 +303,7 @@ export class Tally<Kind extends string = string> {
       this.#database.exec('COMMIT')
     })
     this.#open = false
+    this.#notices.committed()
     this.#guarded(() => {
       if (aheadBytesAt(this.#path) > aheadBytes) checkpoint(this.#path, this.#database)
     })
@@ -311,12 +312,14 @@ export class Tally<Kind extends string = string> {
   /** On disk when it returns. */
   sync(): void {
     this.#guarded(() => syncAhead(this.#path))
+    this.#notices.synced()
   }
 
   /** The same by somebody who may wait, when it settles. */
   async syncElsewhere(disk: StoreDisk): Promise<void> {
     try {
       await disk.sync(this.#path)
+      this.#notices.synced()
     } catch (error) {
       this.#guarded(() => {
         throw error
