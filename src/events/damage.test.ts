@@ -174,9 +174,9 @@ test('a full disk ends the table; what was committed is there, and the rest come
   again.close()
 })
 
-test('no room for the memory that connections share is no room', () => {
-  const failure = explained('x', Object.assign(new Error('disk I/O error'), { errcode: 4874 }))
-  assert.ok(withCode('store_full')(failure))
+test('no room is no room, for the memory that connections share and for whatever is synced', () => {
+  for (const of of [{ errcode: 4874 }, { code: 'ENOSPC', syscall: 'fdatasync' }, { code: 'EDQUOT', syscall: 'open' }])
+    assert.ok(withCode('store_full')(explained('x', Object.assign(new Error('no room'), of))))
 })
 
 test('a directory that cannot be made is told with its cure', (t) => {

@@ -161,9 +161,15 @@ const explanations: ReadonlyMap<number, readonly [code: string, what: string, cu
 
 /** Of SQLite or of the file system; anything else is our mistake, and stays what it is. */
 export function explained(path: string, error: unknown): unknown {
-  const { errcode, syscall, message } = error as { errcode?: number; syscall?: string; message?: string }
+  const {
+    errcode,
+    syscall,
+    message,
+    code: name,
+  } = error as Partial<Record<'syscall' | 'message' | 'code', string>> & { errcode?: number }
   if (error instanceof PosthasteError || (errcode === undefined && syscall === undefined)) return error
-  const explanation = explanations.get(errcode === noRoomForSharedMemory ? full : (errcode ?? fileSystemError) & 0xff)
+  const isFull = errcode === noRoomForSharedMemory || name === 'ENOSPC' || name === 'EDQUOT'
+  const explanation = explanations.get(isFull ? full : (errcode ?? fileSystemError) & 0xff)
   if (explanation === undefined) return error
   const [code, what, cure, exitCode] = explanation
   return new PosthasteError(code, `${path} ${what} (${message})`, cure, { exitCode, cause: error })

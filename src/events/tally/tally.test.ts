@@ -144,7 +144,7 @@ test('nobody is told before it is on disk that a notice is due: whoever joined i
     rig.tally
       .dueNotices(9)
       .map(({ number }) => number)
-      .sort()
+      .toSorted((a, b) => a - b)
   const two = { recipients: ['a@x.example', 'b@x.example'] }
   settle(rig, 1, accept(rig, 1, two), bounce())
   settle(rig, 2, accept(rig, 2), bounce())
