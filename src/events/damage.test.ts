@@ -175,8 +175,12 @@ test('a full disk ends the table; what was committed is there, and the rest come
 })
 
 test('no room is no room, for the memory that connections share and for whatever is synced', () => {
-  for (const of of [{ errcode: 4874 }, { code: 'ENOSPC', syscall: 'fdatasync' }, { code: 'EDQUOT', syscall: 'open' }])
-    assert.ok(withCode('store_full')(explained('x', Object.assign(new Error('no room'), of))))
+  for (const given of [
+    { errcode: 4874 },
+    { code: 'ENOSPC', syscall: 'fdatasync' },
+    { code: 'EDQUOT', syscall: 'open' },
+  ])
+    assert.ok(withCode('store_full')(explained('x', Object.assign(new Error('no room'), given))))
 })
 
 test('a directory that cannot be made is told with its cure', (t) => {
