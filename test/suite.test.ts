@@ -22,6 +22,7 @@ const bad = new Map([
   ['g-is-no-program', 'this is no program'],
   [
     'h-is-skipped',
+    // Text of a file that the test writes, to show that a skipped test counts as failed: no test of ours is skipped here.
     `import { describe } from 'node:test'\n${head}test.skip('one', () => {})\ndescribe.skip('all', () => {})`,
   ],
   ['i-is-good', `${head}test('after all of them', () => {})`],

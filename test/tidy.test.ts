@@ -94,6 +94,7 @@ test('nothing is left unfinished', () => {
 
 test('every test runs', () => {
   const rule = rules.everyTestRuns
+  // Text that the rule is shown, which must refuse it: no test of ours is skipped here.
   shown(rule, 'src/route/x.test.ts', `test.skip('a', f)`, `test('skip: a', f)`)
   shown(rule, 'test/x.test.ts', `test('a', { only: true }, f)`, `test('a', f)`)
   clean(sources.flatMap(rule))

@@ -30,19 +30,21 @@ test('what is not kept any more is read again where its outcome says, out of the
   assert.equal(heads.of(row.number, row.place + 64 * 1_000 * smallSpool.segmentBytes), null, 'no such segment')
 })
 
+/** What the spool adds to a head. */
+const inSpool = {
+  id: '0',
+  acceptedAtMs: 0,
+  contentBytes: 1,
+  chunks: [],
+  inlineOffset: 0,
+  inlineBytes: 0,
+  factsOffset: 0,
+}
+
 test('a message of which nothing more can come is forgotten, and one that is tried again is not', () => {
   const rig = openRig({ config: smallSpool })
   const heads = new Heads(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes))
   const { facts, ...head } = headFor(['a@x.example', 'b@x.example'])
-  const none = {
-    id: '0',
-    acceptedAtMs: 0,
-    contentBytes: 1,
-    chunks: [],
-    inlineOffset: 0,
-    inlineBytes: 0,
-    factsOffset: 0,
-  }
   const outcomes = (...kinds: OutcomeKind[]) => ({
     recipients: kinds.map((kind, recipient) => ({
       recipient,
@@ -53,7 +55,7 @@ test('a message of which nothing more can come is forgotten, and one that is tri
     })),
   })
   const stays = (...kinds: OutcomeKind[]): boolean => {
-    heads.note(1, { ...head, ...none }, facts)
+    heads.note(1, { ...head, ...inSpool }, facts)
     heads.taken(1, outcomes(...kinds))
     return heads.kept(1) !== undefined
   }
@@ -64,7 +66,7 @@ test('a message of which nothing more can come is forgotten, and one that is tri
   heads.taken(1, outcomes('delivered', 'delivered'))
   // Those that are gone count no more: as many again are kept.
   for (let number = 2; number < 2 + limits.headsRecipientsMax.value; number++) {
-    heads.note(number, { ...head, ...none }, facts)
+    heads.note(number, { ...head, ...inSpool }, facts)
     if (number > 2) heads.taken(number, outcomes('delivered', 'delivered'))
   }
   assert.notEqual(heads.kept(2), undefined)
@@ -76,16 +78,7 @@ test('limit app.heads-kept: so many recipients are known, one more costs the old
   rig.settle()
   const heads = new Heads(new RecordReader(rig.disk, rig.spool.channels, smallSpool.segmentBytes))
   const { facts, ...head } = headFor(['a@x.example'])
-  const stored = {
-    ...head,
-    id: '0',
-    acceptedAtMs: 0,
-    contentBytes: 1,
-    chunks: [],
-    inlineOffset: 0,
-    inlineBytes: 0,
-    factsOffset: 0,
-  }
+  const stored = { ...head, ...inSpool }
   for (let number = 1; number < value / 2; number++) heads.note(number, stored, facts)
   heads.note(value / 2, stored, facts)
   assert.notEqual(heads.of(1, 0), null)

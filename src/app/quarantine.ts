@@ -1,6 +1,6 @@
 /** Messages that are set aside (strikes.ts), as the scheduler's thread knows them: granted like any other, and never given to anybody who would read them. */
 import type { DeliveryReport, Grant } from '../model/grant.ts'
-import type { Outcome } from '../model/outcome.ts'
+import { noAttempt, type Outcome } from '../model/outcome.ts'
 import type { ThreadLog } from './exchange.ts'
 
 export class Quarantine {
@@ -28,23 +28,8 @@ export class Quarantine {
     if (this.#messages.get(number) === false)
       this.#log('error', 'a message is set aside', { submission: number, reason: setAside.text })
     this.#messages.set(number, true)
-    return reportSetAside(grant, nowMs)
+    return { grant, outcomes: grant.recipients.map(() => setAside), attempt: noAttempt(nowMs) }
   }
-}
-
-function reportSetAside(grant: Grant, nowMs: number): DeliveryReport {
-  const attempt = {
-    startedAtMs: nowMs,
-    host: '',
-    address: '',
-    source: '',
-    tls: '',
-    reusedConnection: false,
-    connectedMs: -1,
-    envelopeMs: -1,
-    finishedMs: 0,
-  }
-  return { grant, outcomes: grant.recipients.map(() => setAside), attempt }
 }
 
 const setAside: Outcome = {

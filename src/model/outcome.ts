@@ -58,6 +58,19 @@ export interface Attempt {
   readonly dsnPassedOn?: boolean
 }
 
+/** What is told of recipients whom nobody was asked for: no route, time is up, set aside. */
+export const noAttempt = (nowMs: number): Attempt => ({
+  startedAtMs: nowMs,
+  host: '',
+  address: '',
+  source: '',
+  tls: '',
+  reusedConnection: false,
+  connectedMs: -1,
+  envelopeMs: -1,
+  finishedMs: 0,
+})
+
 /**
  * For whom the tenant's list names, wherever it is looked at. 5.7.1 (delivery not authorized) and not 5.1.1: who reads this in a notice must not take
  * it for a word of the receiver's about the mailbox.

@@ -3,7 +3,7 @@
  * yet waits for the next attempt.
  */
 import { minuteMs } from '../kernel/units.ts'
-import type { Attempt, Outcome } from '../model/outcome.ts'
+import { type Attempt, noAttempt, type Outcome } from '../model/outcome.ts'
 import type { Actions } from './events.ts'
 import { type Flow, shiftSlot } from './flows.ts'
 import { attemptsMax } from './limits.ts'
@@ -14,18 +14,6 @@ import { judge, type SettledRecipient } from './verdict.ts'
 
 /** So many recipients of one submission share a record of the outcome log when no transaction bounds them. */
 const groupSize = 1_000
-
-const noAttempt = (nowMs: number): Attempt => ({
-  startedAtMs: nowMs,
-  host: '',
-  address: '',
-  source: '',
-  tls: '',
-  reusedConnection: false,
-  connectedMs: -1,
-  envelopeMs: -1,
-  finishedMs: 0,
-})
 
 export class Settlement {
   readonly #recipients: Recipients
